@@ -1,0 +1,45 @@
+/**
+ * What a command is: a name from protocol/, and a function from a call to a reply. One file per command or tight
+ * family; `index.ts` lists them. Arity, ACL and key positions come from protocol/, never from here.
+ */
+import type { BackupService } from '../backup/service.js';
+import type { ConfigService } from '../config/service.js';
+import type { Keyspace } from '../keyspace/keyspace.js';
+import type { Transaction } from '../keyspace/transaction.js';
+import type { Log } from '../observability/log.js';
+import type { Reply } from '../resp/reply.js';
+import type { ServerControl, Session } from './session.js';
+
+/** Everything that commands may use beside their arguments; made once by the cli. */
+export interface Services {
+  keyspace: Keyspace;
+  /** null: no repository is configured. */
+  backup: BackupService;
+  config: ConfigService;
+  server: ServerControl;
+  log: Log;
+}
+
+export interface Call {
+  session: Session;
+  services: Services;
+  /** Arguments after the command's (and subcommand's) name. */
+  args: Buffer[];
+}
+
+/** A command on data: synchronous, on a transaction that commits when it returns and vanishes when it throws. */
+export interface DataCommand {
+  name: string;
+  kind: 'data';
+  run(tx: Transaction, args: Buffer[], session: Session): Reply;
+}
+
+/** Anything else: may wait, touches data only through services.keyspace. */
+export interface ServerCommand {
+  name: string;
+  kind: 'server';
+  run(call: Call): Reply | Promise<Reply>;
+}
+
+/** name: lower case, subcommands as 'admin.backup|create', as in protocol/. */
+export type Command = DataCommand | ServerCommand;

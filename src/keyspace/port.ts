@@ -1,0 +1,43 @@
+/**
+ * What `backup` needs of the live database, said by itself so that backup and keyspace do not know each other's
+ * insides: a pause between two write groups (for a cut), and an exchange of the database under the server (for a
+ * restore in place). `Keyspace` implements it.
+ */
+import type { Database } from '../engine/types.js';
+
+/** Where a state stands; the reserved key says it for every state (docs/engine.md). */
+export interface Position {
+  sequence: number;
+  timeline: number;
+  /** Commit time of the last commit, µs; 0 when there was none. */
+  lastCommitUs: number;
+  /** Commits since the database began, along the ancestry. */
+  commitCount: number;
+  /** Exact number of keys per logical database, 16 entries in a native keyspace, 1 in a raw one. */
+  keyCounts: number[];
+}
+
+export interface LivePort {
+  /** null while the live database is not open (it failed to open, or a swap failed). */
+  readonly database: Database | null;
+  readonly kind: 'native' | 'raw';
+  /**
+   * Waits until the running write group is in the WAL, runs `body` before the next group is written, then goes on.
+   * Commands keep executing meanwhile; their replies wait. `position` is exact for the paused state;
+   * `markUs` is a fresh moment of the commit clock: every later commit is after it.
+   */
+  pausedBetweenGroups<T>(body: (position: Position, markUs: number) => Promise<T>): Promise<T>;
+  /**
+   * Takes every acknowledged and executed write to the old database, answers LOADING to data commands while `body`
+   * runs, then serves what body returns, on the given timeline. If body throws, the old database serves on.
+   * Aborts transactions and touches every WATCH. Returns the database that was served before (null: none was open),
+   * still open; the caller closes it. `downtimeMs` is how long LOADING was answered.
+   */
+  exchange(
+    body: (position: Position | null) => Promise<{ database: Database; timeline: number; kind: 'native' | 'raw' }>,
+  ): Promise<{ previous: Database | null; downtimeMs: number }>;
+  /** The commit clock's present moment, µs, without marking it. */
+  nowUs(): number;
+  /** The commit clock will never again be at or before this. */
+  raiseClock(us: number): void;
+}
