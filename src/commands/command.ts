@@ -39,6 +39,11 @@ export interface ServerCommand {
   name: string;
   kind: 'server';
   run(call: Call): Reply | Promise<Reply>;
+  /**
+   * The same inside EXEC: synchronous, on the transaction (KEYS, SCAN, FLUSHDB, DBSIZE …). Commands that have neither this
+   * nor a synchronous `run` are refused when they are queued: their protocol file carries the flag no_multi.
+   */
+  runQueued?(tx: Transaction, call: Call): Reply;
 }
 
 /** name: lower case, subcommands as 'admin.backup|create', as in protocol/. */
