@@ -43,7 +43,8 @@ export interface Store {
   /** For people and logs, e.g. the directory's path. Never holds a secret. */
   readonly location: string;
   get(key: string, maxBytes: number): Promise<Buffer>;
-  put(key: string, bytes: Buffer, options?: { ifAbsent?: boolean }): Promise<void>;
+  /** beforeVisible is awaited when everything is written and synced, just before the object gets its name. */
+  put(key: string, bytes: Buffer, options?: { ifAbsent?: boolean; beforeVisible?: () => Promise<void> | undefined }): Promise<void>;
   stat(key: string): Promise<StoreEntry | null>;
   /** Every object under the prefix ('' for all), in no order. */
   list(prefix: string): AsyncIterable<StoreEntry>;
