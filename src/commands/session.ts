@@ -17,17 +17,44 @@ export interface Session {
   transaction: { commands: { name: string; args: Buffer[] }[]; aborted: boolean } | null;
   /** What WATCH watches; owned by the keyspace, released by EXEC, DISCARD, UNWATCH and disconnect. */
   watch: { touched: boolean; release(): void } | null;
+  /** CLIENT NO-EVICT and NO-TOUCH: kept and shown; nothing is evicted here. */
+  noEvict: boolean;
+  noTouch: boolean;
   readonly pendingOutputBytes: number;
   readonly pendingInputBytes: number;
   /** Closes once the replies so far are out. */
   closeAfterReply(): void;
+  /** Back to what a new connection has: no transaction, no watch, database 0, RESP2, no name, to be authenticated anew. */
+  reset(): void;
+}
+
+/** How often a command was called, refused before it ran, and answered with an error. */
+export interface CommandCount {
+  name: string;
+  calls: number;
+  rejected: number;
+  failed: number;
 }
 
 export interface ServerControl {
   readonly startedAtMs: number;
   readonly port: number;
   readonly runId: string;
+  /** Logical databases that SELECT accepts. */
+  readonly databases: number;
+  readonly maxclients: number;
+  /** Where it listens, e.g. '127.0.0.1:7379' and the unix socket's path. */
+  readonly addresses: readonly string[];
+  /** A password is set: new connections have to authenticate. */
+  readonly passwordRequired: boolean;
+  /**
+   * Marks the session authenticated, or throws WRONGPASS; a promise when failures before made it wait. `user` is null
+   * for the one-argument AUTH.
+   */
+  authenticate(session: Session, user: string | null, password: Buffer): void | Promise<void>;
   sessions(): Iterable<Session>;
+  /** Commands that were called or refused at least once. */
+  commandCounts(): Iterable<CommandCount>;
   /** Counters for INFO stats. */
   readonly counters: {
     connectionsReceived: number;

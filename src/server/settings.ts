@@ -1,0 +1,27 @@
+/**
+ * What the server needs to know of the configuration, said by itself. The object is handed in and read anew at each
+ * use, so that whoever owns the configuration can change what may change at run time (marked: live) by getters.
+ */
+export interface ServerSettings {
+  /** 0 takes any free port. */
+  readonly port: number;
+  /** Addresses to listen on; an empty list with a unixsocket means no TCP. */
+  readonly bind: readonly string[];
+  readonly unixsocket: string | null;
+  /** Logical databases that SELECT accepts. */
+  readonly databases: number;
+  /** Live. */
+  readonly maxclients: number;
+  /** Live. While no password is set, only loopback and the unix socket are served. */
+  readonly protectedMode: boolean;
+  /** Live. Empty: none. */
+  readonly requirepass: string;
+  /** Live. Idle clients are closed after this; 0 never. */
+  readonly timeoutSeconds: number;
+  /** Live. The longest argument that a request may have. */
+  readonly protoMaxBulkLen: number;
+  /** Seconds of silence before the system probes the peer; 0 never. */
+  readonly tcpKeepaliveSeconds: number;
+  /** Live. A client with more unread output than this is cut off; 0: the hard limit of 1 GB alone. */
+  readonly outputLimitBytes: number;
+}
