@@ -24,6 +24,8 @@ export interface AtomicWriteOptions {
   temporaryDirectory?: string;
   /** Fail with EEXIST when the target exists, whoever made it. */
   ifAbsent?: boolean;
+  /** Awaited when the bytes are synced, just before they get their name. */
+  beforeVisible?: () => Promise<void> | undefined;
 }
 
 /** Resolves when the target durably holds exactly these bytes; on failure the target is as it was. */
@@ -36,6 +38,7 @@ export async function atomicWriteFile(
   const temporary = temporaryPath(options.temporaryDirectory ?? directory);
   try {
     await writeNewFile(temporary, bytes);
+    await options.beforeVisible?.();
     await (options.ifAbsent === true ? link(temporary, path) : rename(temporary, path));
   } catch (error) {
     await ignoreMissing(unlink(temporary)).catch(() => undefined); // the first error is the one to report
@@ -107,7 +110,7 @@ export async function readFileBounded(path: string, maxBytes: number): Promise<B
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   return withFile(path, flags, async (file) => {
     const stats = await file.stat();
-    if (!stats.isFile()) throw notRegular(path);
+    if (!stats.isFile()) throw notRegular(path, stats.isDirectory());
     if (stats.size > maxBytes) throw new FileTooLarge(path, stats.size, maxBytes);
     const buffer = Buffer.allocUnsafe(stats.size);
     let length = 0;
@@ -191,8 +194,9 @@ export function isErrno(thrown: unknown, code: string): boolean {
   return errnoOf(thrown) === code;
 }
 
-function notRegular(path: string): Error {
-  return Object.assign(new Error(`${basename(path)} is not a regular file`), { code: 'EINVAL', path });
+function notRegular(path: string, isDirectory: boolean): Error {
+  const code = isDirectory ? 'EISDIR' : 'EINVAL';
+  return Object.assign(new Error(`${basename(path)} is not a regular file`), { code, path });
 }
 
 async function syncParentOf(path: string): Promise<void> {

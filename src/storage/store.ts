@@ -2,16 +2,22 @@
  * Where objects live: a local directory or, later, an object store. A store knows nothing of backups.
  *
  * Contract (test/conformance/store.ts holds every store to it):
- *   - keys are relative, '/'-separated, made of A-Z a-z 0-9 . _ - and never contain an empty, '.' or '..' part;
- *     anything else is refused before the store is touched.
+ *   - keys are relative, '/'-separated, made of A-Z a-z 0-9 . _ - and never contain an empty part or one that starts
+ *     with '.' (so neither '.' nor '..'); anything else is refused before the store is touched. What else lies in the
+ *     same place under such names (locks, unfinished files) is no object.
  *   - put and putFile resolve when the object is durable (file and directory entry synced); a reader sees the old
  *     object, none, or the new one whole, never a part.
  *   - delete resolves when the removal is durable; a missing object is not an error (false).
  *   - what an interrupted put leaves is invisible to list, stat and get; sweepPartial removes it.
  *   - get refuses more than maxBytes before it takes the memory.
  *   - long calls take an AbortSignal and report progress in bytes; an aborted call leaves nothing visible.
- *   - errors: CairnError; a missing object is StoreObjectMissing so that callers can tell it from damage.
+ *   - errors: CairnError; a missing object is StoreObjectMissing so that callers can tell it from damage, and put with
+ *     ifAbsent on a key that has an object is StoreObjectExists. NOSPACE: no room; BACKUPCORRUPT: what has the key is no
+ *     object, or larger than maxBytes; CANCELLED: the signal; BACKUPFAILED: the rest (storage-error.ts recodes it).
+ *     details.errno has the system's code where there is one.
  */
+import { CairnError } from '../base/errors.js';
+
 export interface StoreEntry {
   key: string;
   sizeBytes: number;
@@ -39,33 +45,77 @@ export class StoreObjectMissing extends Error {
   }
 }
 
+export class StoreObjectExists extends Error {
+  override readonly name = 'StoreObjectExists';
+  constructor(readonly key: string) {
+    super(`object ${key} exists already`);
+  }
+}
+
+const keyForm = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
+const MAX_KEY_LENGTH = 1024;
+const MAX_PART_LENGTH = 255;
+
+export function isKey(text: string): boolean {
+  return text.length <= MAX_KEY_LENGTH && keyForm.test(text) && text.split('/').every(partFits);
+}
+
+/** Every store calls it first: a key that is none never reaches a disk or a network. */
+export function requireKey(text: string): void {
+  if (!isKey(text)) throw new CairnError('BACKUPFAILED', `${shown(text)} cannot be the key of an object`);
+}
+
+/** A prefix is '' or the start of a key: whole parts, and perhaps the start of one more. */
+export function requirePrefix(text: string): void {
+  const whole = text.endsWith('/') ? text.slice(0, -1) : text;
+  if (text !== '' && !isKey(whole))
+    throw new CairnError('BACKUPFAILED', `${shown(text)} cannot be the prefix of a key`);
+}
+
+function partFits(part: string): boolean {
+  return part.length <= MAX_PART_LENGTH;
+}
+
+function shown(text: string): string {
+  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}...` : text);
+}
+
 export interface Store {
   /** For people and logs, e.g. the directory's path. Never holds a secret. */
   readonly location: string;
   get(key: string, maxBytes: number): Promise<Buffer>;
   /** beforeVisible is awaited when everything is written and synced, just before the object gets its name. */
-  put(key: string, bytes: Buffer, options?: { ifAbsent?: boolean; beforeVisible?: () => Promise<void> | undefined }): Promise<void>;
+  put(
+    key: string,
+    bytes: Buffer,
+    options?: { ifAbsent?: boolean; beforeVisible?: () => Promise<void> | undefined },
+  ): Promise<void>;
   stat(key: string): Promise<StoreEntry | null>;
   /** Every object under the prefix ('' for all), in no order. */
   list(prefix: string): AsyncIterable<StoreEntry>;
   delete(key: string): Promise<boolean>;
   /**
    * Copies the first `sizeBytes` of a local file in, hashing what it reads in the same pass, then names the object by
-   * what it hashed. An object already there under that key is kept as it is unless `replace` (stored: false).
+   * what it hashed. An object of that size already there under that key is kept as it is (stored: false) unless
+   * `replace` says of its hash that it is not to be trusted.
    * A source that is shorter than sizeBytes fails.
    */
   putFile(
     sourcePath: string,
     sizeBytes: number,
     keyFor: (sha256: string) => string,
-    options?: TransferOptions & { replace?: boolean },
+    options?: TransferOptions & { replace?: (sha256: string) => boolean },
   ): Promise<Digested & { key: string; stored: boolean }>;
   /** Copies an object out to a new local file (must not exist), hashing in the same pass; the file is synced. */
   getFile(key: string, targetPath: string, options?: TransferOptions): Promise<Digested>;
   /** Reads and hashes an object. */
   hash(key: string, options?: TransferOptions): Promise<Digested>;
   freeBytes(): Promise<number | null>;
-  /** Removes what interrupted puts left. Only the holder of the repository's lock may call it. */
+  /**
+   * Removes what interrupted puts left and makes durable what is visible: a process that died between a rename and the
+   * sync of the directory left an object that a power cut could still take. Answers how many leftovers it removed. Only
+   * the holder of the repository's lock may call it, before it relies on an object that it did not put.
+   */
   sweepPartial(): Promise<number>;
   close(): Promise<void>;
 }

@@ -1,0 +1,321 @@
+/**
+ * A store in a local directory: keys are paths below it. An object becomes visible by rename, after its bytes are synced
+ * and before its directory is; whatever is unfinished lies in the root under a name that starts with '.tmp-' and is
+ * swept. Files are 0600 and directories 0700. Symbolic links below the root are refused, read or written: a hostile or
+ * careless link must not make a backup read or overwrite something else. (The root itself may be reached through one.)
+ *
+ * The root is never created after the start, and has to stay the directory that was opened: when its disk is unmounted,
+ * a put fails instead of filling the mount point.
+ */
+import type { BigIntStats, Stats } from 'node:fs';
+import { lstat, mkdir, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { assert } from '../base/assert.js';
+import { CairnError } from '../base/errors.js';
+import {
+  atomicWriteFile,
+  DIRECTORY_MODE,
+  errnoOf,
+  freeBytes,
+  fsyncDirectory,
+  ignoreMissing,
+  isErrno,
+  makeDirectory,
+  readFileBounded,
+  removeFile,
+  TEMPORARY_PREFIX,
+  temporaryPath,
+  walkFiles,
+} from '../base/fs.js';
+import { CopyPool } from './copy-pool.js';
+import { cancelled, type StorageAction, storageError } from './storage-error.js';
+import {
+  type Digested,
+  isKey,
+  requireKey,
+  requirePrefix,
+  type Store,
+  type StoreEntry,
+  StoreObjectExists,
+  StoreObjectMissing,
+  type TransferOptions,
+} from './store.js';
+
+export interface LocalStoreOptions {
+  /** Make the directory when it is missing. */
+  create?: boolean;
+  /** Shared threads; without it the store has its own and ends them at close. */
+  pool?: CopyPool;
+}
+
+/** Opens a directory as a store. */
+export async function openLocalStore(directory: string, options: LocalStoreOptions = {}): Promise<LocalStore> {
+  try {
+    if (options.create === true) await makeDirectory(directory);
+    const root = await realpath(directory);
+    await fsyncDirectory(root); // also proves that it is a directory that we may read
+    const identity = identityOf(await stat(root));
+    return new LocalStore(root, identity, options.pool ?? new CopyPool(), options.pool === undefined);
+  } catch (error) {
+    throw await storageError(error, { doing: `open the directory ${directory}`, path: directory });
+  }
+}
+
+export class LocalStore implements Store {
+  readonly location: string;
+  /** Device and inode of the root when it was opened. */
+  readonly #identity: string;
+  readonly #pool: CopyPool;
+  readonly #ownsPool: boolean;
+  /** Directories whose own entry is known durable: made or synced by this process. */
+  readonly #durable = new Set<string>();
+
+  /** Use openLocalStore: root must be a real, existing directory of that identity. */
+  constructor(root: string, identity: string, pool: CopyPool, ownsPool: boolean) {
+    this.location = root;
+    this.#identity = identity;
+    this.#pool = pool;
+    this.#ownsPool = ownsPool;
+  }
+
+  async get(key: string, maxBytes: number): Promise<Buffer> {
+    const path = await this.#existing(key);
+    return this.#mapped({ doing: `read ${key}`, path, details: { key } }, async () => {
+      try {
+        return await readFileBounded(path, maxBytes);
+      } catch (error) {
+        throw isNothing(error) ? new StoreObjectMissing(key) : error;
+      }
+    });
+  }
+
+  async put(
+    key: string,
+    bytes: Buffer,
+    options: { ifAbsent?: boolean; beforeVisible?: () => Promise<void> | undefined } = {},
+  ): Promise<void> {
+    const path = await this.#placeFor(key);
+    const ifAbsent = options.ifAbsent === true;
+    const action = { doing: `store ${key}`, path, neededBytes: bytes.length, details: { key } };
+    await this.#mapped(action, async () => {
+      try {
+        await atomicWriteFile(path, bytes, { ...options, temporaryDirectory: this.location });
+      } catch (error) {
+        if (ifAbsent && isErrno(error, 'EEXIST')) throw new StoreObjectExists(key);
+        throw error;
+      }
+    });
+  }
+
+  async stat(key: string): Promise<StoreEntry | null> {
+    const path = await this.#existing(key, null);
+    if (path === null) return null;
+    return this.#mapped({ doing: `look at ${key}`, path, details: { key } }, async () => {
+      const stats = await ignoreMissing(lstat(path, { bigint: true }));
+      if (stats === undefined || stats.isDirectory()) return null;
+      if (!stats.isFile()) throw notAnObject(key, path);
+      return entryOf(key, stats);
+    });
+  }
+
+  async *list(prefix: string): AsyncGenerator<StoreEntry> {
+    requirePrefix(prefix);
+    const parent = prefix.slice(0, prefix.lastIndexOf('/') + 1);
+    const start = await this.#directory(parent.split('/').slice(0, -1), 'refuse');
+    if (start === null) return;
+    try {
+      for await (const file of walkFiles(start, (name) => name.startsWith('.'))) {
+        const key = parent + file.name;
+        if (!key.startsWith(prefix) || !isKey(key)) continue;
+        const stats = await ignoreMissing(lstat(file.path, { bigint: true }));
+        if (stats?.isFile() === true) yield entryOf(key, stats);
+      }
+    } catch (error) {
+      throw await storageError(error, { doing: `list ${start}`, path: start });
+    }
+  }
+
+  async delete(key: string): Promise<boolean> {
+    const path = await this.#existing(key, null);
+    if (path === null) return false;
+    return this.#mapped({ doing: `delete ${key}`, path, details: { key } }, async () => {
+      const stats = await ignoreMissing(lstat(path));
+      return stats === undefined || stats.isDirectory() ? false : removeFile(path);
+    });
+  }
+
+  async putFile(
+    sourcePath: string,
+    sizeBytes: number,
+    keyFor: (sha256: string) => string,
+    options: TransferOptions & { replace?: (sha256: string) => boolean } = {},
+  ): Promise<Digested & { key: string; stored: boolean }> {
+    assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `a file cannot have ${sizeBytes} bytes`);
+    const temporary = temporaryPath(this.location);
+    const copied = await this.#pool.copy({ sourcePath, sizeBytes, targetPath: temporary }, options);
+    try {
+      options.signal?.throwIfAborted();
+      const key = keyFor(copied.sha256);
+      const path = await this.#placeFor(key);
+      const action = { doing: `store ${key}`, path, neededBytes: sizeBytes, details: { key } };
+      const replace = options.replace?.(copied.sha256) ?? false;
+      const stored = await this.#mapped(action, () => this.#settle(temporary, path, copied.sizeBytes, replace));
+      return { ...copied, key, stored };
+    } catch (error) {
+      await ignoreMissing(unlink(temporary)).catch(() => undefined); // swept later; the first error is reported
+      throw options.signal?.aborted === true ? cancelled(`store ${sourcePath}`) : error;
+    }
+  }
+
+  async getFile(key: string, targetPath: string, options: TransferOptions = {}): Promise<Digested> {
+    return this.#transfer(key, targetPath, options);
+  }
+
+  async hash(key: string, options: TransferOptions = {}): Promise<Digested> {
+    return this.#transfer(key, null, options);
+  }
+
+  async freeBytes(): Promise<number | null> {
+    return this.#mapped({ doing: 'ask for free space', path: this.location }, () => freeBytes(this.location));
+  }
+
+  async sweepPartial(): Promise<number> {
+    return this.#mapped({ doing: 'sweep unfinished files', path: this.location }, async () => {
+      let swept = 0;
+      for (const name of await readdir(this.location)) {
+        if (!name.startsWith(TEMPORARY_PREFIX)) continue;
+        if ((await ignoreMissing(unlink(join(this.location, name)).then(() => true))) === true) swept += 1;
+      }
+      await this.#syncDirectories('');
+      return swept;
+    });
+  }
+
+  async close(): Promise<void> {
+    if (this.#ownsPool) await this.#pool.close();
+  }
+
+  /** Gives a finished temporary file its name, unless the object is there already. */
+  async #settle(temporary: string, path: string, sizeBytes: number, replace: boolean): Promise<boolean> {
+    const present = replace ? undefined : await ignoreMissing(lstat(path));
+    const keep = present?.isFile() === true && present.size === sizeBytes;
+    await (keep ? unlink(temporary) : rename(temporary, path));
+    await fsyncDirectory(dirname(path)); // also when kept: its own put may have died before this
+    return !keep;
+  }
+
+  async #transfer(key: string, targetPath: string | null, options: TransferOptions): Promise<Digested> {
+    const sourcePath = await this.#existing(key);
+    try {
+      return await this.#pool.copy({ sourcePath, sizeBytes: null, targetPath }, options);
+    } catch (error) {
+      const { side, errno, reason } = error instanceof CairnError ? error.details : {};
+      if (side === 'source' && isNothing({ code: errno })) throw new StoreObjectMissing(key);
+      if (reason === 'not-a-file') throw notAnObject(key, sourcePath);
+      throw error;
+    }
+  }
+
+  /** The path of a key that is to be read; StoreObjectMissing (or null when asked for) if a directory is missing. */
+  async #existing(key: string): Promise<string>;
+  async #existing(key: string, whenMissing: null): Promise<string | null>;
+  async #existing(key: string, whenMissing?: null): Promise<string | null> {
+    requireKey(key);
+    const parts = key.split('/');
+    const directory = await this.#directory(parts.slice(0, -1), 'refuse');
+    if (directory !== null) return join(directory, parts.at(-1) ?? '');
+    if (whenMissing === null) return null;
+    throw new StoreObjectMissing(key);
+  }
+
+  /** The path of a key that is to be written, its directories made and durable. */
+  async #placeFor(key: string): Promise<string> {
+    requireKey(key);
+    const parts = key.split('/');
+    const directory = await this.#directory(parts.slice(0, -1), 'make');
+    assert(directory !== null, `the directories of ${key} were made`);
+    return join(directory, parts.at(-1) ?? '');
+  }
+
+  /** Walks down from the root through real directories only; null when one is missing and not to be made. */
+  async #directory(parts: string[], missing: 'make' | 'refuse'): Promise<string | null> {
+    await this.#requireRoot();
+    let path = this.location;
+    for (const part of parts) {
+      const parent = path;
+      path = join(path, part);
+      const here = path;
+      const found = await this.#mapped({ doing: `use the directory ${here}`, path: here }, async () => {
+        const stats = await ignoreMissing(lstat(here));
+        if (stats?.isSymbolicLink() === true) throw Object.assign(new Error('symbolic link'), { code: 'ELOOP' });
+        if (missing === 'make') await this.#makeDurable(here, parent, stats !== undefined);
+        return stats !== undefined || missing === 'make';
+      });
+      if (!found) return null;
+    }
+    return path;
+  }
+
+  /** One level only: a root that is gone is an error, not something to make. */
+  async #makeDurable(path: string, parent: string, exists: boolean): Promise<void> {
+    if (exists && this.#durable.has(path)) return;
+    await mkdir(path, { mode: DIRECTORY_MODE }).catch((error) => {
+      if (!isErrno(error, 'EEXIST')) throw error;
+    });
+    await fsyncDirectory(parent); // also when it existed: who made it may not have synced it yet
+    this.#durable.add(path);
+  }
+
+  /** Another directory under the same name is another disk, or somebody's second thoughts: never a place to write. */
+  async #requireRoot(): Promise<void> {
+    const now = await ignoreMissing(stat(this.location)).catch(() => undefined);
+    if (now !== undefined && identityOf(now) === this.#identity) return;
+    const what = `${this.location} is ${now === undefined ? 'gone' : 'no longer the directory that was opened'}`;
+    throw new CairnError('BACKUPFAILED', what, {
+      hint: 'If its disk was unmounted, mount it again; otherwise restart the server.',
+      details: { path: this.location, errno: now === undefined ? 'ENOENT' : null },
+    });
+  }
+
+  async #syncDirectories(prefix: string): Promise<void> {
+    const path = join(this.location, prefix);
+    for (const entry of await readdir(path, { withFileTypes: true })) {
+      if (entry.isDirectory() && !entry.name.startsWith('.')) await this.#syncDirectories(join(prefix, entry.name));
+    }
+    await fsyncDirectory(path);
+  }
+
+  async #mapped<T>(action: StorageAction, body: () => Promise<T>): Promise<T> {
+    try {
+      return await body();
+    } catch (error) {
+      if (error instanceof StoreObjectMissing || error instanceof StoreObjectExists) throw error;
+      throw await storageError(error, action);
+    }
+  }
+}
+
+function entryOf(key: string, stats: BigIntStats): StoreEntry {
+  return {
+    key,
+    sizeBytes: Number(stats.size),
+    version: `${stats.ino}-${stats.size}-${stats.mtimeNs}`,
+    modifiedUs: Number(stats.mtimeNs / 1000n),
+  };
+}
+
+function identityOf(stats: Stats): string {
+  return `${stats.dev}-${stats.ino}`;
+}
+
+/** No file of that name; a directory is the start of other keys, not an object. */
+function isNothing(thrown: unknown): boolean {
+  return ['ENOENT', 'ENOTDIR', 'EISDIR'].includes(errnoOf(thrown) ?? '');
+}
+
+function notAnObject(key: string, path: string): CairnError {
+  return new CairnError('BACKUPCORRUPT', `${key} is not a regular file`, {
+    hint: `Remove or replace ${path}.`,
+    details: { key, path },
+  });
+}
