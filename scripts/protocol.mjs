@@ -8,7 +8,7 @@ import { commandSchema, errorSchema, structuresSchema } from './protocol-schema.
 
 /**
  * @returns {{ protocol: { commands: object[], errors: object[], structures: Record<string, object[]> }, problems: string[] }}
- *   commands in the order of their full names ('admin.backup|create'); problems is empty when everything is right.
+ *   commands in the order of their full names ('admin.backup|create'), each with `isContainer`; problems is empty when everything is right.
  */
 export function readProtocol(directory) {
   const problems = [];
@@ -29,6 +29,8 @@ export function readProtocol(directory) {
     commands.push(command);
   }
   commands.sort((a, b) => (fullName(a) < fullName(b) ? -1 : 1));
+  const containers = new Set(commands.map(({ container }) => container));
+  for (const command of commands) command.isContainer = containers.has(command.name);
   problems.push(...crossCheck(commands, errors, structures));
   return { protocol: { commands, errors, structures }, problems };
 }

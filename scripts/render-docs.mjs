@@ -1,5 +1,6 @@
 /** The generated pages of docs/. */
 import { fullName, replyFields } from './protocol.mjs';
+import { argumentSyntax, wordsOf } from './render-syntax.mjs';
 
 const NOTICE = '<!-- Generated from protocol/ by scripts/generate.mjs. Do not edit. -->';
 const PLANNED = 'Not built yet: it answers an error that says so.';
@@ -105,7 +106,7 @@ function redisPage(commands, protocol) {
 }
 
 function commandBody(command, { structures }) {
-  const lines = ['```', syntax(command), '```', ''];
+  const lines = ['```', `${title(command)} ${argumentSyntax(command)}`.trimEnd(), '```', ''];
   if (command.planned) lines.push(PLANNED, '');
   if (command.origin === 'cairn') lines.push(...argumentTable(command.arguments ?? []));
   if (command.reply !== undefined) lines.push(`**Reply.** ${command.reply.meaning}`, '');
@@ -144,38 +145,10 @@ function argumentRows(argument, inherited = false) {
   const planned = argument.planned || inherited;
   const own =
     argument.summary === undefined && !planned ? '' : `${argument.summary ?? ''}${planned ? ' (not built yet)' : ''}`;
-  const row = `| \`${cell(bare(argument))}\` | ${cell(own.trim())} |`;
+  const row = `| \`${cell(wordsOf(argument))}\` | ${cell(own.trim())} |`;
   const alternatives = (argument.arguments ?? []).filter(({ summary }) => summary !== undefined);
   if (argument.type !== 'oneof' || alternatives.length === 0) return [row];
   return [row, ...alternatives.flatMap((other) => argumentRows(other, planned))];
-}
-
-/** ADMIN.BACKUP PIN id [FORMAT JSON] */
-export function syntax(command) {
-  const words = [title(command), ...(command.arguments ?? []).map(shown)];
-  if (command.origin === 'cairn') words.push('[FORMAT JSON]');
-  return words.join(' ');
-}
-
-function shown(argument) {
-  let text = bare(argument);
-  if (argument.multiple) text = argument.optional ? `${text} …` : `${text} [${text} …]`;
-  if (argument.optional) return `[${text}]`;
-  return argument.type === 'oneof' ? `<${text}>` : text;
-}
-
-function bare(argument) {
-  const token = argument.token === undefined ? '' : `${argument.token} `;
-  switch (argument.type) {
-    case 'pure-token':
-      return argument.token;
-    case 'oneof':
-      return `${token}${argument.arguments.map(bare).join(' | ')}`;
-    case 'block':
-      return `${token}${argument.arguments.map(shown).join(' ')}`;
-    default:
-      return `${token}${argument.display ?? argument.name}`;
-  }
 }
 
 function title(command) {

@@ -1,5 +1,6 @@
 /** The generated TypeScript: one line per entry, so that a change shows as a change of that line. */
 import { fullName, replyFields } from './protocol.mjs';
+import { argumentSyntax } from './render-syntax.mjs';
 
 export function errorTable({ errors }) {
   const lines = errors.map(
@@ -44,6 +45,7 @@ function entry(command, structures) {
     tips: command.tips,
     keySpecs: command.key_specs,
     arguments: command.arguments,
+    syntax: argumentSyntax(command),
     history: command.history,
     planned: command.planned,
     replyFields: fields.length === 0 ? undefined : fields,

@@ -66,6 +66,8 @@ export interface RawCommand {
   readonly tips?: readonly string[];
   readonly keySpecs?: readonly KeySpec[];
   readonly arguments?: readonly ArgumentSpec[];
+  /** The arguments as the documentation writes them: 'id [FORCE] [FORMAT JSON]'. */
+  readonly syntax: string;
   readonly history?: readonly (readonly [string, string])[];
   readonly planned?: true;
   /** Names of the reply's fields, in their order, where the reply is a structure. */
