@@ -1,0 +1,37 @@
+// The addon's entry: binds RocksDB and carries bytes. Everything that decides is TypeScript (src/engine).
+// Context-aware: all state hangs on the environment, so it loads in any number of worker threads.
+#include <napi.h>
+#include <rocksdb/version.h>
+
+#include "database.h"
+#include "handle.h"
+#include "iterator.h"
+#include "lock.h"
+#include "wal.h"
+
+namespace {
+
+// stopping(): long operations of this environment end at their next step; called when the process is about to exit.
+Napi::Value Stopping(const Napi::CallbackInfo& info) {
+  cairn::Handle::StopAll(info.Env());
+  return info.Env().Undefined();
+}
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  auto* data = new cairn::AddonData();
+  data->database = Napi::Persistent(cairn::Database::Define(env));
+  data->iterator = Napi::Persistent(cairn::IteratorObject::Define(env));
+  data->wal_reader = Napi::Persistent(cairn::WalReaderObject::Define(env));
+  env.SetInstanceData(data);
+  exports.Set("open", Napi::Function::New(env, cairn::Database::Open));
+  exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));
+  exports.Set("unlockFile", Napi::Function::New(env, cairn::UnlockFile));
+  exports.Set("stopping", Napi::Function::New(env, Stopping));
+  exports.Set("rocksdbVersion", std::to_string(ROCKSDB_MAJOR) + "." + std::to_string(ROCKSDB_MINOR) + "." +
+                                    std::to_string(ROCKSDB_PATCH));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(cairn, Initialize)

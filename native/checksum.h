@@ -1,0 +1,15 @@
+// A SHA-256 of each table, computed by RocksDB while it writes the table and kept in its MANIFEST. The name is part of
+// what is stored: src/engine trusts a stored checksum only under this name.
+#pragma once
+
+#include <rocksdb/file_checksum.h>
+
+#include <memory>
+
+namespace cairn {
+
+constexpr char kSha256Name[] = "cairn-sha256";
+
+std::shared_ptr<rocksdb::FileChecksumGenFactory> NewSha256Factory();
+
+}  // namespace cairn

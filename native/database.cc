@@ -1,0 +1,321 @@
+#include "database.h"
+
+#include <rocksdb/convenience.h>
+#include <rocksdb/statistics.h>
+#include <rocksdb/version.h>
+
+#include <cstring>
+
+#include "iterator.h"
+#include "operations.h"
+#include "options.h"
+#include "wal.h"
+
+namespace cairn {
+namespace {
+
+// What getCached answers instead of a length.
+constexpr int32_t kNotFound = -1;
+constexpr int32_t kOnDisk = -2;
+constexpr int32_t kSlabFull = -3;
+// Values above this come back as a Buffer of their own.
+constexpr size_t kSlabValueMax = 4096;
+
+constexpr uint32_t kScanReverse = 1;
+constexpr uint32_t kScanNoValues = 2;
+constexpr uint32_t kScanFillCache = 4;
+
+class OpenWorker : public Worker {
+ public:
+  explicit OpenWorker(OpenRequest request) : Worker(nullptr), request_(std::move(request)) {}
+
+ protected:
+  rocksdb::Status Execute() override {
+    rocksdb::DB* db = nullptr;
+    rocksdb::Status status;
+    switch (request_.mode) {
+      case OpenMode::kReadWrite:
+        status = rocksdb::DB::Open(request_.options, request_.path, &db);
+        break;
+      case OpenMode::kReadOnly:
+        status = rocksdb::DB::OpenForReadOnly(request_.options, request_.path, &db);
+        break;
+      case OpenMode::kSecondary:
+        status = rocksdb::DB::OpenAsSecondary(request_.options, request_.path, request_.secondary_path, &db);
+        break;
+    }
+    db_.reset(db);
+    return status;
+  }
+
+  Napi::Value Result(Napi::Env env) override {
+    auto handle = std::make_shared<Handle>(env, std::move(db_));
+    return env.GetInstanceData<AddonData>()->database.New(
+        {Napi::External<std::shared_ptr<Handle>>::New(env, &handle)});
+  }
+
+ private:
+  OpenRequest request_;
+  std::unique_ptr<rocksdb::DB> db_;
+};
+
+class CloseWorker : public Worker, public CloseRequest {
+ public:
+  static Napi::Value Request(Napi::Env env, const std::shared_ptr<Handle>& handle) {
+    if (!handle->IsOpen()) return Rejected(env, Closed());
+    auto* worker = new CloseWorker(handle);
+    const Napi::Promise promise = Prepare(env, worker);
+    handle->Close(worker);
+    return promise;
+  }
+
+  void Start() override { Worker::Start(this); }
+
+ protected:
+  rocksdb::Status Execute() override { return handle()->Destroy(); }
+  void Finished() override { handle()->MarkClosed(); }
+
+ private:
+  explicit CloseWorker(const std::shared_ptr<Handle>& handle) : Worker(handle) {}
+};
+
+rocksdb::Status EnableDeletions(rocksdb::DB* db) {
+#if ROCKSDB_MAJOR >= 9
+  return db->EnableFileDeletions();
+#else
+  return db->EnableFileDeletions(false);
+#endif
+}
+
+// undefined or null: absent.
+bool OptionalBytes(const Napi::Value& value, std::string* target) {
+  if (!value.IsBuffer()) return false;
+  *target = BytesOf(value).ToString();
+  return true;
+}
+
+}  // namespace
+
+Napi::Function Database::Define(Napi::Env env) {
+  return DefineClass(env, "Database",
+                     {InstanceMethod<&Database::Close>("close"),
+                      InstanceMethod<&Database::GetCached>("getCached"),
+                      InstanceMethod<&Database::Get>("get"),
+                      InstanceMethod<&Database::MultiGet>("multiGet"),
+                      InstanceMethod<&Database::Write>("write"),
+                      InstanceMethod<&Database::Iterate>("iterate"),
+                      InstanceMethod<&Database::UpdatesSince>("updatesSince"),
+                      InstanceMethod<&Database::TakeSnapshot>("snapshot"),
+                      InstanceMethod<&Database::ReleaseSnapshot>("releaseSnapshot"),
+                      InstanceMethod<&Database::LatestSequence>("latestSequence"),
+                      InstanceMethod<&Database::Property>("property"),
+                      InstanceMethod<&Database::Statistics>("statistics"),
+                      InstanceMethod<&Database::Flush>("flush"),
+                      InstanceMethod<&Database::FlushWal>("flushWal"),
+                      InstanceMethod<&Database::SyncWal>("syncWal"),
+                      InstanceMethod<&Database::DisableFileDeletions>("disableFileDeletions"),
+                      InstanceMethod<&Database::EnableFileDeletions>("enableFileDeletions"),
+                      InstanceMethod<&Database::LiveFiles>("liveFiles"),
+                      InstanceMethod<&Database::Checkpoint>("checkpoint"),
+                      InstanceMethod<&Database::VerifyChecksums>("verifyChecksums"),
+                      InstanceMethod<&Database::CompactRange>("compactRange"),
+                      InstanceMethod<&Database::Resume>("resume"),
+                      InstanceMethod<&Database::CatchUp>("catchUp"),
+                      InstanceMethod<&Database::TableProperties>("tableProperties")});
+}
+
+Napi::Value Database::Open(const Napi::CallbackInfo& info) {
+  OpenRequest request = ReadOpenRequest(info[0].As<Napi::Object>());
+  return Worker::Queue(info.Env(), std::make_unique<OpenWorker>(std::move(request)));
+}
+
+Database::Database(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Database>(info) {
+  handle_ = std::move(*info[0].As<Napi::External<std::shared_ptr<Handle>>>().Data());
+  cached_.read_tier = rocksdb::kBlockCacheTier;
+}
+
+bool Database::RequireOpen(Napi::Env env) const {
+  if (handle_->IsOpen()) return true;
+  ThrowStatus(env, Closed());
+  return false;
+}
+
+Napi::Value Database::Close(const Napi::CallbackInfo& info) { return CloseWorker::Request(info.Env(), handle_); }
+
+// getCached(key, slab, offset): the value's length, its bytes now in slab at offset; or one of the constants above; or
+// a Buffer (large value). Two views and no allocation for the common small value.
+Napi::Value Database::GetCached(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  pinned_.Reset();
+  rocksdb::DB* db = handle_->db();
+  const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), BytesOf(info[0]), &pinned_);
+  if (status.IsNotFound()) return Napi::Number::New(env, kNotFound);
+  if (status.IsIncomplete()) return Napi::Number::New(env, kOnDisk);
+  if (!status.ok()) {
+    ThrowStatus(env, status);
+    return env.Undefined();
+  }
+  const size_t size = pinned_.size();
+  Napi::Value result;
+  if (size > kSlabValueMax) {
+    result = Napi::Buffer<char>::Copy(env, pinned_.data(), size);
+  } else {
+    const rocksdb::Slice slab = BytesOf(info[1]);
+    const size_t offset = info[2].As<Napi::Number>().Uint32Value();
+    if (offset > slab.size() || slab.size() - offset < size) {
+      result = Napi::Number::New(env, kSlabFull);
+    } else {
+      std::memcpy(const_cast<char*>(slab.data()) + offset, pinned_.data(), size);
+      result = Napi::Number::New(env, static_cast<double>(size));
+    }
+  }
+  pinned_.Reset();  // a pinned block must not outlive the call: the database may be closed before the next
+  return result;
+}
+
+Napi::Value Database::Get(const Napi::CallbackInfo& info) {
+  return QueueGet(info.Env(), handle_, BytesOf(info[0]), info[1].As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value Database::MultiGet(const Napi::CallbackInfo& info) {
+  return QueueMultiGet(info.Env(), handle_, info[0].As<Napi::Array>());
+}
+
+Napi::Value Database::Write(const Napi::CallbackInfo& info) {
+  return QueueWrite(info.Env(), handle_, info[0], info[1].As<Napi::Number>().Uint32Value());
+}
+
+// iterate(gte, lt, flags, blockBytes, blockEntries, snapshot)
+Napi::Value Database::Iterate(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  ScanOptions options;
+  options.has_lower = OptionalBytes(info[0], &options.lower);
+  options.has_upper = OptionalBytes(info[1], &options.upper);
+  const uint32_t flags = info[2].As<Napi::Number>().Uint32Value();
+  options.reverse = (flags & kScanReverse) != 0;
+  options.values = (flags & kScanNoValues) == 0;
+  options.bypass_cache = (flags & kScanFillCache) == 0;
+  options.block_bytes = info[3].As<Napi::Number>().Uint32Value();
+  options.block_entries = info[4].As<Napi::Number>().Uint32Value();
+  const uint32_t snapshot = info[5].As<Napi::Number>().Uint32Value();
+  options.snapshot = handle_->FindSnapshot(snapshot);
+  if (snapshot != 0 && options.snapshot == nullptr) {
+    ThrowStatus(env, rocksdb::Status::InvalidArgument("snapshot was released"));
+    return env.Undefined();
+  }
+  return IteratorObject::Make(env, std::make_shared<Scan>(handle_, std::move(options)));
+}
+
+Napi::Value Database::UpdatesSince(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  const auto from = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
+  return WalReaderObject::Make(env, std::make_shared<WalTail>(handle_, from));
+}
+
+// snapshot(): [id, sequence]
+Napi::Value Database::TakeSnapshot(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  const uint32_t id = handle_->TakeSnapshot();
+  if (id == 0) {
+    ThrowStatus(env, rocksdb::Status::NotSupported("this database gives no snapshots"));
+    return env.Undefined();
+  }
+  Napi::Array pair = Napi::Array::New(env, 2);
+  pair.Set(0u, Napi::Number::New(env, id));
+  pair.Set(1u, Napi::Number::New(env, static_cast<double>(handle_->FindSnapshot(id)->GetSequenceNumber())));
+  return pair;
+}
+
+void Database::ReleaseSnapshot(const Napi::CallbackInfo& info) {
+  handle_->ReleaseSnapshot(info[0].As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value Database::LatestSequence(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  return Napi::Number::New(env, static_cast<double>(handle_->db()->GetLatestSequenceNumber()));
+}
+
+Napi::Value Database::Property(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  std::string value;
+  if (!handle_->db()->GetProperty(info[0].As<Napi::String>().Utf8Value(), &value)) return env.Null();
+  return Napi::String::New(env, value);
+}
+
+Napi::Value Database::Statistics(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  Napi::Object result = Napi::Object::New(env);
+  const std::shared_ptr<rocksdb::Statistics> statistics = handle_->db()->GetDBOptions().statistics;
+  for (const auto& ticker : rocksdb::TickersNameMap) {
+    result.Set(ticker.second,
+               Napi::Number::New(env, static_cast<double>(statistics->getTickerCount(ticker.first))));
+  }
+  return result;
+}
+
+Napi::Value Database::Flush(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->Flush(rocksdb::FlushOptions()); });
+}
+
+Napi::Value Database::FlushWal(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->FlushWAL(false); });
+}
+
+Napi::Value Database::SyncWal(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->FlushWAL(true); });
+}
+
+Napi::Value Database::DisableFileDeletions(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->DisableFileDeletions(); });
+}
+
+Napi::Value Database::EnableFileDeletions(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, EnableDeletions);
+}
+
+Napi::Value Database::LiveFiles(const Napi::CallbackInfo& info) { return QueueLiveFiles(info.Env(), handle_); }
+
+Napi::Value Database::Checkpoint(const Napi::CallbackInfo& info) {
+  return QueueCheckpoint(info.Env(), handle_, info[0].As<Napi::String>().Utf8Value());
+}
+
+Napi::Value Database::VerifyChecksums(const Napi::CallbackInfo& info) {
+  return QueueVerifyChecksums(info.Env(), handle_);
+}
+
+Napi::Value Database::CompactRange(const Napi::CallbackInfo& info) {
+  std::string from;
+  std::string to;
+  const bool has_from = OptionalBytes(info[0], &from);
+  const bool has_to = OptionalBytes(info[1], &to);
+  Handle* handle = handle_.get();  // kept alive by the worker
+  return CallWorker::Queue(info.Env(), handle_, [=](rocksdb::DB* db) {
+    rocksdb::CompactRangeOptions options;
+    options.exclusive_manual_compaction = false;
+    options.canceled = &handle->stopping;
+    const rocksdb::Slice lower(from);
+    const rocksdb::Slice upper(to);
+    return db->CompactRange(options, has_from ? &lower : nullptr, has_to ? &upper : nullptr);
+  });
+}
+
+Napi::Value Database::Resume(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->Resume(); });
+}
+
+Napi::Value Database::CatchUp(const Napi::CallbackInfo& info) {
+  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->TryCatchUpWithPrimary(); });
+}
+
+Napi::Value Database::TableProperties(const Napi::CallbackInfo& info) {
+  return QueueTableProperties(info.Env(), handle_);
+}
+
+}  // namespace cairn

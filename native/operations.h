@@ -1,0 +1,52 @@
+// The operations of the pool, one function each: they queue a worker and return its promise.
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "worker.h"
+
+namespace cairn {
+
+// An operation that is one call into RocksDB and has nothing to return.
+class CallWorker : public Worker {
+ public:
+  using Call = std::function<rocksdb::Status(rocksdb::DB*)>;
+  static Napi::Value Queue(Napi::Env env, const std::shared_ptr<Handle>& handle, Call call) {
+    return Worker::Queue(env, std::unique_ptr<Worker>(new CallWorker(handle, std::move(call))));
+  }
+
+ protected:
+  rocksdb::Status Execute() override { return call_(db()); }
+
+ private:
+  CallWorker(const std::shared_ptr<Handle>& handle, Call call) : Worker(handle), call_(std::move(call)) {}
+  Call call_;
+};
+
+// The bytes of a Buffer, valid while the JavaScript value lives.
+inline rocksdb::Slice BytesOf(const Napi::Value& value) {
+  void* data = nullptr;
+  size_t size = 0;
+  if (!value.IsBuffer() || napi_get_buffer_info(value.Env(), value, &data, &size) != napi_ok) return rocksdb::Slice();
+  // An empty Buffer may have no address; RocksDB asserts on null data in places.
+  return size == 0 ? rocksdb::Slice("", 0) : rocksdb::Slice(static_cast<const char*>(data), size);
+}
+
+// write.cc
+Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags);
+
+// read.cc
+Napi::Value QueueGet(Napi::Env env, const std::shared_ptr<Handle>& handle, rocksdb::Slice key, uint32_t snapshot);
+Napi::Value QueueMultiGet(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Array& keys);
+
+// live-files.cc
+Napi::Value QueueLiveFiles(Napi::Env env, const std::shared_ptr<Handle>& handle);
+Napi::Value QueueTableProperties(Napi::Env env, const std::shared_ptr<Handle>& handle);
+Napi::Value QueueVerifyChecksums(Napi::Env env, const std::shared_ptr<Handle>& handle);
+Napi::Value QueueCheckpoint(Napi::Env env, const std::shared_ptr<Handle>& handle, std::string path);
+
+}  // namespace cairn

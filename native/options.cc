@@ -1,0 +1,87 @@
+#include "options.h"
+
+#include <rocksdb/cache.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/statistics.h>
+#include <rocksdb/table.h>
+
+#include <limits>
+
+#include "checksum.h"
+
+namespace cairn {
+namespace {
+
+bool Flag(const Napi::Object& object, const char* name, bool fallback) {
+  const Napi::Value value = object.Get(name);
+  return value.IsBoolean() ? value.As<Napi::Boolean>().Value() : fallback;
+}
+
+uint64_t Number(const Napi::Object& object, const char* name, uint64_t fallback) {
+  const Napi::Value value = object.Get(name);
+  return value.IsNumber() ? static_cast<uint64_t>(value.As<Napi::Number>().Int64Value()) : fallback;
+}
+
+std::string Text(const Napi::Object& object, const char* name) {
+  const Napi::Value value = object.Get(name);
+  return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
+}
+
+rocksdb::BlockBasedTableOptions TableOptions(const Napi::Object& object) {
+  rocksdb::BlockBasedTableOptions table;
+  table.format_version = 5;
+  table.checksum = rocksdb::kxxHash64;
+  table.block_cache = rocksdb::NewLRUCache(Number(object, "blockCacheBytes", 64 << 20));
+  table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  // Index and filter live in the cache, in partitions: memory is bounded by the cache, not by the size of the data.
+  table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+  table.partition_filters = true;
+  table.cache_index_and_filter_blocks = true;
+  table.pin_l0_filter_and_index_blocks_in_cache = true;
+  table.pin_top_level_index_and_filter = true;
+  return table;
+}
+
+}  // namespace
+
+OpenRequest ReadOpenRequest(const Napi::Object& object) {
+  OpenRequest request;
+  request.path = Text(object, "path");
+  request.secondary_path = Text(object, "secondaryPath");
+  if (Flag(object, "readOnly", false)) request.mode = OpenMode::kReadOnly;
+  if (!request.secondary_path.empty()) request.mode = OpenMode::kSecondary;
+
+  rocksdb::Options& options = request.options;
+  options.create_if_missing = Flag(object, "createIfMissing", false);
+  options.error_if_exists = Flag(object, "errorIfExists", false);
+  options.paranoid_checks = Flag(object, "paranoidChecks", true);
+  options.wal_recovery_mode = Flag(object, "stopAtTornTail", false)
+                                  ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
+                                  : rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  options.WAL_ttl_seconds =
+      Flag(object, "keepWal", false) ? std::numeric_limits<uint64_t>::max() : Number(object, "walTtlSeconds", 0);
+  options.WAL_size_limit_MB = 0;
+
+  options.write_buffer_size = Number(object, "writeBufferBytes", 64 << 20);
+  options.max_background_jobs = static_cast<int>(Number(object, "maxBackgroundJobs", 2));
+  options.max_open_files = -1;
+  options.compression = rocksdb::kSnappyCompression;
+  options.bottommost_compression = rocksdb::kDisableCompressionOption;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(TableOptions(object)));
+  // Files that an iterator was the last to use are deleted in the background, not on the thread that closes it.
+  options.avoid_unnecessary_blocking_io = true;
+  options.bytes_per_sync = 1 << 20;
+  options.keep_log_file_num = 5;
+  options.max_log_file_size = 10 << 20;
+  options.statistics = rocksdb::CreateDBStatistics();
+  options.statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
+  options.stats_dump_period_sec = 0;
+  options.stats_persist_period_sec = 0;
+
+  const std::string checksum = Text(object, "fileChecksum");
+  if (checksum == "sha256") options.file_checksum_gen_factory = NewSha256Factory();
+  if (checksum == "crc32c") options.file_checksum_gen_factory = rocksdb::GetFileChecksumGenCrc32cFactory();
+  return request;
+}
+
+}  // namespace cairn

@@ -1,0 +1,66 @@
+// Reads write batches out of the WAL, in order, from a sequence on. Which state RocksDB's log iterator is in, and what
+// may be called then (RocksDB asserts, and a wrong call ends the process):
+//
+//   none     no iterator: made by GetUpdatesSince, once the database has reached the wanted sequence
+//   fresh    just made, Valid: its batch is taken without Next. Made and not Valid: thrown away, Next would abort
+//   started  was Valid once: Next is allowed from then on, also at the tail (not Valid, status OK)
+//   failed   status not OK: thrown away; TryAgain (after every log roll) starts over, all else is reported
+#pragma once
+
+#include <napi.h>
+#include <rocksdb/transaction_log.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "handle.h"
+
+namespace cairn {
+
+struct WalBatch {
+  uint64_t sequence;
+  uint32_t count;
+  std::string rep;
+};
+
+class WalTail : public Attachment {
+ public:
+  WalTail(std::shared_ptr<Handle> handle, uint64_t from);
+  ~WalTail() override;
+
+  // Appends batches of up to about max_bytes; none at the tail. In the pool.
+  rocksdb::Status Read(size_t max_bytes, std::vector<WalBatch>* batches);
+  void Detach() override;
+  bool detached() const { return detached_; }
+
+  bool busy = false;             // JavaScript thread: a next() is in the pool
+  bool close_when_idle = false;  // JavaScript thread: close() came meanwhile
+  const std::shared_ptr<Handle>& handle() const { return handle_; }
+
+ private:
+  // Positions iterator_ on a batch that holds or follows next_; leaves it null at the tail.
+  rocksdb::Status Advance();
+  rocksdb::Status Take(std::vector<WalBatch>* batches, size_t* bytes);
+
+  std::shared_ptr<Handle> handle_;
+  std::unique_ptr<rocksdb::TransactionLogIterator> iterator_;
+  uint64_t next_;          // first sequence that was not delivered yet
+  bool delivered_ = false;  // later batches must begin exactly at next_
+  bool detached_ = false;
+};
+
+class WalReaderObject : public Napi::ObjectWrap<WalReaderObject> {
+ public:
+  static Napi::Function Define(Napi::Env env);
+  static Napi::Value Make(Napi::Env env, std::shared_ptr<WalTail> tail);
+  explicit WalReaderObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value Next(const Napi::CallbackInfo& info);
+  void Close(const Napi::CallbackInfo& info);
+
+  std::shared_ptr<WalTail> tail_;
+};
+
+}  // namespace cairn

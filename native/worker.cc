@@ -1,0 +1,89 @@
+#include "worker.h"
+
+#include <exception>
+
+namespace cairn {
+namespace {
+
+constexpr size_t kCopyBelow = 2048;
+
+}  // namespace
+
+Napi::Promise Worker::Prepare(Napi::Env env, Worker* worker) {
+  napi_value promise = nullptr;
+  napi_value name = nullptr;
+  worker->env_ = env;
+  napi_create_promise(env, &worker->deferred_, &promise);
+  napi_create_string_latin1(env, "cairn", 5, &name);
+  napi_create_async_work(env, nullptr, name, ExecuteInPool, Complete, worker, &worker->work_);
+  return Napi::Promise(env, promise);
+}
+
+void Worker::Start(Worker* worker) { napi_queue_async_work(worker->env_, worker->work_); }
+
+Napi::Value Worker::Queue(Napi::Env env, std::unique_ptr<Worker> worker) {
+  if (worker->handle_ != nullptr) {
+    if (!worker->handle_->Enter()) {
+      worker->Finished();
+      return Rejected(env, Closed());
+    }
+    worker->counted_ = true;
+  }
+  const Napi::Promise promise = Prepare(env, worker.get());
+  Start(worker.release());
+  return promise;
+}
+
+void Worker::ExecuteInPool(napi_env, void* data) {
+  auto* worker = static_cast<Worker*>(data);
+  if (worker->handle_ != nullptr) worker->handle_->running++;
+  try {
+    worker->status_ = worker->Execute();
+  } catch (const std::exception& error) {
+    worker->status_ = rocksdb::Status::Aborted(error.what());
+  }
+  if (worker->handle_ != nullptr) worker->handle_->running--;
+}
+
+void Worker::Complete(napi_env raw, napi_status status, void* data) {
+  const Napi::Env env(raw);
+  const Napi::HandleScope scope(env);
+  std::unique_ptr<Worker> worker(static_cast<Worker*>(data));
+  napi_delete_async_work(env, worker->work_);
+  if (status != napi_ok) worker->status_ = rocksdb::Status::Aborted("cancelled");
+  worker->Finished();
+  // Counted out before the promise settles, and after everything that needs the database.
+  napi_value result = worker->status_.ok() ? worker->Result(env) : StatusError(env, worker->status_);
+  const bool resolved = worker->status_.ok();
+  const napi_deferred deferred = worker->deferred_;
+  const std::shared_ptr<Handle> handle = worker->counted_ ? worker->handle_ : nullptr;
+  worker.reset();
+  if (handle != nullptr) handle->Leave();
+  bool pending = false;
+  if (napi_is_exception_pending(env, &pending) == napi_ok && pending) {
+    // Out of memory while the result was made, for example: the promise must say so rather than stay open.
+    napi_get_and_clear_last_exception(env, &result);
+    napi_reject_deferred(env, deferred, result);
+  } else if (resolved) {
+    napi_resolve_deferred(env, deferred, result);
+  } else {
+    napi_reject_deferred(env, deferred, result);
+  }
+}
+
+Napi::Value Rejected(Napi::Env env, const rocksdb::Status& status) {
+  napi_deferred deferred = nullptr;
+  napi_value promise = nullptr;
+  napi_create_promise(env, &deferred, &promise);
+  napi_reject_deferred(env, deferred, StatusError(env, status));
+  return Napi::Value(env, promise);
+}
+
+Napi::Value ToBuffer(Napi::Env env, std::string&& bytes) {
+  if (bytes.size() < kCopyBelow) return Napi::Buffer<char>::Copy(env, bytes.data(), bytes.size());
+  auto* owned = new std::string(std::move(bytes));
+  return Napi::Buffer<char>::NewOrCopy(
+      env, owned->data(), owned->size(), [](Napi::Env, char*, std::string* held) { delete held; }, owned);
+}
+
+}  // namespace cairn

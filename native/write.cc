@@ -1,0 +1,82 @@
+// Writing a batch that JavaScript has encoded. RocksDB puts a batch into the WAL before it looks into it: one that is
+// malformed would be an error at every later open. So it is read through once here, in the pool, and refused before.
+#include <rocksdb/write_batch.h>
+
+#include "operations.h"
+
+namespace cairn {
+namespace {
+
+constexpr uint32_t kSync = 1;
+constexpr uint32_t kDisableWal = 2;
+constexpr uint32_t kLowPriority = 4;
+
+// Accepts puts, deletions, range deletions and log data of the default column family. Iterate() itself refuses unknown
+// records, trailing bytes and a wrong count; the handlers that are not overridden refuse merges and single deletions.
+class BatchCheck : public rocksdb::WriteBatch::Handler {
+ public:
+  rocksdb::Status PutCF(uint32_t family, const rocksdb::Slice&, const rocksdb::Slice&) override {
+    return Allow(family);
+  }
+  rocksdb::Status DeleteCF(uint32_t family, const rocksdb::Slice&) override { return Allow(family); }
+  rocksdb::Status DeleteRangeCF(uint32_t family, const rocksdb::Slice& from, const rocksdb::Slice& to) override {
+    if (from.compare(to) > 0) return rocksdb::Status::InvalidArgument("range deletion ends before it starts");
+    return Allow(family);
+  }
+  rocksdb::Status SingleDeleteCF(uint32_t, const rocksdb::Slice&) override { return Refuse("single deletion"); }
+  rocksdb::Status MergeCF(uint32_t, const rocksdb::Slice&, const rocksdb::Slice&) override { return Refuse("merge"); }
+  rocksdb::Status PutBlobIndexCF(uint32_t, const rocksdb::Slice&, const rocksdb::Slice&) override {
+    return Refuse("blob index");
+  }
+  void LogData(const rocksdb::Slice&) override {}
+  rocksdb::Status MarkBeginPrepare(bool) override { return Refuse("prepare"); }
+  rocksdb::Status MarkEndPrepare(const rocksdb::Slice&) override { return Refuse("prepare"); }
+  rocksdb::Status MarkRollback(const rocksdb::Slice&) override { return Refuse("rollback"); }
+  rocksdb::Status MarkCommit(const rocksdb::Slice&) override { return Refuse("commit"); }
+
+ private:
+  static rocksdb::Status Allow(uint32_t family) {
+    return family == 0 ? rocksdb::Status::OK() : Refuse("another column family");
+  }
+  static rocksdb::Status Refuse(const char* what) {
+    return rocksdb::Status::InvalidArgument("write batch holds what Cairn never writes", what);
+  }
+};
+
+class WriteWorker : public Worker {
+ public:
+  WriteWorker(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags)
+      : Worker(handle), env_(env), flags_(flags), rep_(BytesOf(rep)) {
+    // Referenced, not copied: the bytes stay where they are until the pool thread has taken them.
+    napi_create_reference(env, rep, 1, &buffer_);
+  }
+
+ protected:
+  rocksdb::Status Execute() override {
+    rocksdb::WriteBatch batch(rep_.ToString());
+    BatchCheck check;
+    const rocksdb::Status sound = batch.Iterate(&check);
+    if (!sound.ok()) return rocksdb::Status::InvalidArgument(sound.ToString());
+    rocksdb::WriteOptions options;
+    options.sync = (flags_ & kSync) != 0;
+    options.disableWAL = (flags_ & kDisableWal) != 0;
+    options.low_pri = (flags_ & kLowPriority) != 0;
+    return db()->Write(options, &batch);
+  }
+
+  void Finished() override { napi_delete_reference(env_, buffer_); }
+
+ private:
+  napi_env env_;
+  uint32_t flags_;
+  rocksdb::Slice rep_;
+  napi_ref buffer_ = nullptr;
+};
+
+}  // namespace
+
+Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags) {
+  return Worker::Queue(env, std::make_unique<WriteWorker>(env, handle, rep, flags));
+}
+
+}  // namespace cairn
