@@ -2,120 +2,112 @@
  * Loads the addon and says what it offers. The shapes here are those of native/: positional arguments, nothing checked
  * twice. Nothing outside src/engine imports this file.
  */
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { CairnError } from "../base/errors.js";
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CairnError } from '../base/errors.js';
 
 export interface NativeStatus {
-	code: number;
-	subcode: number;
-	severity: number;
+  code: number;
+  subcode: number;
+  severity: number;
 }
 
 export interface NativeIterator {
-	next(): Promise<Buffer | null>;
-	nextSync(): Buffer | null;
-	close(): void;
+  next(): Promise<Buffer | null>;
+  nextSync(): Buffer | null;
+  close(): void;
 }
 
 export interface NativeWalReader {
-	next(
-		maxBytes: number,
-	): Promise<{ sequence: number; count: number; rep: Buffer }[]>;
-	close(): void;
+  next(maxBytes: number): Promise<{ sequence: number; count: number; rep: Buffer }[]>;
+  close(): void;
 }
 
 export interface NativeDatabase {
-	close(): Promise<void>;
-	/** The value's length (bytes are in slab at offset), -1 not found, -2 on disk, -3 slab full; or a large value. */
-	getCached(key: Buffer, slab: Buffer, offset: number): number | Buffer;
-	get(key: Buffer, snapshot: number): Promise<Buffer | undefined>;
-	/** u32le length and value per key, length 0xffffffff for a missing one. */
-	multiGet(keys: Buffer[]): Promise<Buffer>;
-	write(rep: Buffer, flags: number): Promise<void>;
-	iterate(
-		gte: Buffer | undefined,
-		lt: Buffer | undefined,
-		flags: number,
-		blockBytes: number,
-		blockEntries: number,
-		snapshot: number,
-	): NativeIterator;
-	updatesSince(sequence: number): NativeWalReader;
-	snapshot(): [id: number, sequence: number];
-	releaseSnapshot(id: number): void;
-	latestSequence(): number;
-	property(name: string): string | null;
-	statistics(): Record<string, number>;
-	flush(): Promise<void>;
-	flushWal(): Promise<void>;
-	syncWal(): Promise<void>;
-	disableFileDeletions(): Promise<void>;
-	enableFileDeletions(): Promise<void>;
-	liveFiles(): Promise<unknown[]>;
-	checkpoint(path: string): Promise<void>;
-	verifyChecksums(): Promise<void>;
-	compactRange(gte: Buffer | undefined, lt: Buffer | undefined): Promise<void>;
-	resume(): Promise<void>;
-	catchUp(): Promise<void>;
-	tableProperties(): Promise<Record<string, Record<string, string | number>>>;
+  close(): Promise<void>;
+  /** The value's length (bytes are in slab at offset), -1 not found, -2 on disk, -3 slab full; or a large value. */
+  getCached(key: Buffer, slab: Buffer, offset: number): number | Buffer;
+  get(key: Buffer, snapshot: number): Promise<Buffer | undefined>;
+  /** u32le length and value per key, length 0xffffffff for a missing one. */
+  multiGet(keys: Buffer[]): Promise<Buffer>;
+  write(rep: Buffer, flags: number): Promise<void>;
+  iterate(
+    gte: Buffer | undefined,
+    lt: Buffer | undefined,
+    flags: number,
+    blockBytes: number,
+    blockEntries: number,
+    snapshot: number,
+  ): NativeIterator;
+  updatesSince(sequence: number): NativeWalReader;
+  snapshot(): [id: number, sequence: number];
+  releaseSnapshot(id: number): void;
+  latestSequence(): number;
+  property(name: string): string | null;
+  statistics(): Record<string, number>;
+  flush(): Promise<void>;
+  flushWal(): Promise<void>;
+  syncWal(): Promise<void>;
+  disableFileDeletions(): Promise<void>;
+  enableFileDeletions(): Promise<void>;
+  liveFiles(): Promise<unknown[]>;
+  checkpoint(path: string): Promise<void>;
+  verifyChecksums(): Promise<void>;
+  compactRange(gte: Buffer | undefined, lt: Buffer | undefined): Promise<void>;
+  resume(): Promise<void>;
+  catchUp(): Promise<void>;
+  tableProperties(): Promise<Record<string, Record<string, string | number>>>;
 }
 
 export interface NativeOpenOptions {
-	path: string;
-	secondaryPath?: string;
-	readOnly?: boolean;
-	createIfMissing?: boolean;
-	errorIfExists?: boolean;
-	blockCacheBytes?: number;
-	writeBufferBytes?: number;
-	maxBackgroundJobs?: number;
-	keepWal?: boolean;
-	walTtlSeconds?: number;
-	fileChecksum?: string;
-	paranoidChecks?: boolean;
-	stopAtTornTail?: boolean;
+  path: string;
+  secondaryPath?: string;
+  readOnly?: boolean;
+  createIfMissing?: boolean;
+  errorIfExists?: boolean;
+  blockCacheBytes?: number;
+  writeBufferBytes?: number;
+  maxBackgroundJobs?: number;
+  keepWal?: boolean;
+  walTtlSeconds?: number;
+  fileChecksum?: string;
+  paranoidChecks?: boolean;
+  stopAtTornTail?: boolean;
 }
 
 export interface Addon {
-	readonly rocksdbVersion: string;
-	open(options: NativeOpenOptions): Promise<NativeDatabase>;
-	lockFile(path: string): unknown;
-	unlockFile(lock: unknown): void;
-	stopping(): void;
+  readonly rocksdbVersion: string;
+  open(options: NativeOpenOptions): Promise<NativeDatabase>;
+  lockFile(path: string): unknown;
+  unlockFile(lock: unknown): void;
+  stopping(): void;
 }
 
-const FILE = join("build", "Release", "cairn.node");
+const FILE = join('build', 'Release', 'cairn.node');
 
 /** The addon is built at the project's root; this file runs from dist/ or dist-test/, at different depths. */
 function findAddon(from: string): string {
-	for (let directory = from; ; directory = dirname(directory)) {
-		const candidate = join(directory, FILE);
-		if (existsSync(candidate)) return candidate;
-		if (dirname(directory) === directory) break;
-	}
-	throw new CairnError(
-		"MISCONF",
-		`the RocksDB addon ${FILE} was not found above ${from}`,
-		{
-			hint: "Build it with `npm rebuild` in the project directory (needs librocksdb, a C++ compiler and make).",
-			details: { kind: "addon-missing" },
-		},
-	);
+  for (let directory = from; ; directory = dirname(directory)) {
+    const candidate = join(directory, FILE);
+    if (existsSync(candidate)) return candidate;
+    if (dirname(directory) === directory) break;
+  }
+  throw new CairnError('MISCONF', `the RocksDB addon ${FILE} was not found above ${from}`, {
+    hint: 'Build it with `npm rebuild` in the project directory (needs librocksdb, a C++ compiler and make).',
+    details: { kind: 'addon-missing' },
+  });
 }
 
 let loaded: Addon | undefined;
 
 export function loadAddon(): Addon {
-	if (loaded === undefined) {
-		const addon = createRequire(import.meta.url)(
-			findAddon(dirname(fileURLToPath(import.meta.url))),
-		) as Addon;
-		// A verification or compaction that runs when the process exits ends at its next step instead of delaying the exit.
-		process.once("exit", () => addon.stopping());
-		loaded = addon;
-	}
-	return loaded;
+  if (loaded === undefined) {
+    const addon = createRequire(import.meta.url)(findAddon(dirname(fileURLToPath(import.meta.url)))) as Addon;
+    // A verification or compaction that runs when the process exits ends at its next step instead of delaying the exit.
+    process.once('exit', () => addon.stopping());
+    loaded = addon;
+  }
+  return loaded;
 }

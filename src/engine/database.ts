@@ -3,18 +3,11 @@
  * and returns a promise. Every failure is a CairnError (status.ts). A closed database refuses every call; `close` waits
  * for what is in flight and ends iterators, WAL readers and snapshots that are still there.
  */
-import type { NativeDatabase } from "./addon.js";
-import { DatabaseIterator } from "./block-iterator.js";
-import { engineError } from "./status.js";
-import type {
-	BlockIterator,
-	Database,
-	IterateOptions,
-	LiveFile,
-	Snapshot,
-	WalReader,
-} from "./types.js";
-import { DatabaseWalReader } from "./wal-reader.js";
+import type { NativeDatabase } from './addon.js';
+import { DatabaseIterator } from './block-iterator.js';
+import { engineError } from './status.js';
+import type { BlockIterator, Database, IterateOptions, LiveFile, Snapshot, WalReader } from './types.js';
+import { DatabaseWalReader } from './wal-reader.js';
 
 const WRITE_SYNC = 1;
 const WRITE_NO_WAL = 2;
@@ -32,238 +25,212 @@ const SLAB_BYTES = 16 * 1024;
 const MISSING = 0xffffffff;
 
 class DatabaseSnapshot implements Snapshot {
-	constructor(
-		readonly owner: NativeDatabase,
-		readonly id: number,
-		readonly sequence: number,
-	) {}
+  constructor(
+    readonly owner: NativeDatabase,
+    readonly id: number,
+    readonly sequence: number,
+  ) {}
 
-	release(): void {
-		this.owner.releaseSnapshot(this.id);
-	}
+  release(): void {
+    this.owner.releaseSnapshot(this.id);
+  }
 }
 
 export class RocksDatabase implements Database {
-	readonly path: string;
-	readonly #native: NativeDatabase;
-	#closing: Promise<void> | undefined;
-	#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-	#slabUsed = 0;
+  readonly path: string;
+  readonly #native: NativeDatabase;
+  #closing: Promise<void> | undefined;
+  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #slabUsed = 0;
 
-	constructor(native: NativeDatabase, path: string) {
-		this.#native = native;
-		this.path = path;
-	}
+  constructor(native: NativeDatabase, path: string) {
+    this.#native = native;
+    this.path = path;
+  }
 
-	get closed(): boolean {
-		return this.#closing !== undefined;
-	}
+  get closed(): boolean {
+    return this.#closing !== undefined;
+  }
 
-	getCached(key: Buffer): Buffer | undefined | null {
-		try {
-			const answer = this.#native.getCached(key, this.#slab, this.#slabUsed);
-			if (typeof answer !== "number") return answer;
-			if (answer >= 0) {
-				const start = this.#slabUsed;
-				this.#slabUsed = start + answer;
-				return this.#slab.subarray(start, this.#slabUsed);
-			}
-			if (answer === NOT_FOUND) return undefined;
-			if (answer === ON_DISK) return null;
-		} catch (thrown) {
-			throw this.#error(thrown, "read");
-		}
-		// The slab is full; every value that is answered through the slab fits a new one.
-		this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-		this.#slabUsed = 0;
-		return this.getCached(key);
-	}
+  getCached(key: Buffer): Buffer | undefined | null {
+    try {
+      const answer = this.#native.getCached(key, this.#slab, this.#slabUsed);
+      if (typeof answer !== 'number') return answer;
+      if (answer >= 0) {
+        const start = this.#slabUsed;
+        this.#slabUsed = start + answer;
+        return this.#slab.subarray(start, this.#slabUsed);
+      }
+      if (answer === NOT_FOUND) return undefined;
+      if (answer === ON_DISK) return null;
+    } catch (thrown) {
+      throw this.#error(thrown, 'read');
+    }
+    // The slab is full; every value that is answered through the slab fits a new one.
+    this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    this.#slabUsed = 0;
+    return this.getCached(key);
+  }
 
-	get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined> {
-		return this.#run("read", () =>
-			this.#native.get(key, this.#snapshotId(snapshot)),
-		);
-	}
+  get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined> {
+    return this.#run('read', () => this.#native.get(key, this.#snapshotId(snapshot)));
+  }
 
-	multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-		return this.#run("read", async () =>
-			unpack(await this.#native.multiGet(keys), keys.length),
-		);
-	}
+  multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
+    return this.#run('read', async () => unpack(await this.#native.multiGet(keys), keys.length));
+  }
 
-	write(
-		rep: Buffer,
-		options?: { sync?: boolean; disableWal?: boolean; lowPriority?: boolean },
-	): Promise<void> {
-		let flags = 0;
-		if (options !== undefined) {
-			if (options.sync === true) flags |= WRITE_SYNC;
-			if (options.disableWal === true) flags |= WRITE_NO_WAL;
-			if (options.lowPriority === true) flags |= WRITE_LOW_PRIORITY;
-		}
-		return this.#run("write to", () => this.#native.write(rep, flags));
-	}
+  write(rep: Buffer, options?: { sync?: boolean; disableWal?: boolean; lowPriority?: boolean }): Promise<void> {
+    let flags = 0;
+    if (options !== undefined) {
+      if (options.sync === true) flags |= WRITE_SYNC;
+      if (options.disableWal === true) flags |= WRITE_NO_WAL;
+      if (options.lowPriority === true) flags |= WRITE_LOW_PRIORITY;
+    }
+    return this.#run('write to', () => this.#native.write(rep, flags));
+  }
 
-	iterate(options: IterateOptions = {}): BlockIterator {
-		let flags = 0;
-		if (options.reverse === true) flags |= SCAN_REVERSE;
-		if (options.values === false) flags |= SCAN_NO_VALUES;
-		if (options.bypassCache === false) flags |= SCAN_FILL_CACHE;
-		const blockBytes = Math.max(
-			1,
-			Math.trunc(options.blockBytes ?? DEFAULT_BLOCK_BYTES),
-		);
-		const blockEntries = Math.max(0, Math.trunc(options.blockEntries ?? 0));
-		const native = this.#runSync("scan", () =>
-			this.#native.iterate(
-				options.gte,
-				options.lt,
-				flags,
-				blockBytes,
-				blockEntries,
-				this.#snapshotId(options.snapshot),
-			),
-		);
-		return new DatabaseIterator(native, this.path);
-	}
+  iterate(options: IterateOptions = {}): BlockIterator {
+    let flags = 0;
+    if (options.reverse === true) flags |= SCAN_REVERSE;
+    if (options.values === false) flags |= SCAN_NO_VALUES;
+    if (options.bypassCache === false) flags |= SCAN_FILL_CACHE;
+    const blockBytes = Math.max(1, Math.trunc(options.blockBytes ?? DEFAULT_BLOCK_BYTES));
+    const blockEntries = Math.max(0, Math.trunc(options.blockEntries ?? 0));
+    const native = this.#runSync('scan', () =>
+      this.#native.iterate(
+        options.gte,
+        options.lt,
+        flags,
+        blockBytes,
+        blockEntries,
+        this.#snapshotId(options.snapshot),
+      ),
+    );
+    return new DatabaseIterator(native, this.path);
+  }
 
-	snapshot(): Snapshot {
-		const [id, sequence] = this.#runSync("take a snapshot of", () =>
-			this.#native.snapshot(),
-		);
-		return new DatabaseSnapshot(this.#native, id, sequence);
-	}
+  snapshot(): Snapshot {
+    const [id, sequence] = this.#runSync('take a snapshot of', () => this.#native.snapshot());
+    return new DatabaseSnapshot(this.#native, id, sequence);
+  }
 
-	latestSequence(): number {
-		return this.#runSync("read", () => this.#native.latestSequence());
-	}
+  latestSequence(): number {
+    return this.#runSync('read', () => this.#native.latestSequence());
+  }
 
-	flush(): Promise<void> {
-		return this.#run("flush", () => this.#native.flush());
-	}
+  flush(): Promise<void> {
+    return this.#run('flush', () => this.#native.flush());
+  }
 
-	flushWal(): Promise<void> {
-		return this.#run("flush the WAL of", () => this.#native.flushWal());
-	}
+  flushWal(): Promise<void> {
+    return this.#run('flush the WAL of', () => this.#native.flushWal());
+  }
 
-	syncWal(): Promise<void> {
-		return this.#run("sync the WAL of", () => this.#native.syncWal());
-	}
+  syncWal(): Promise<void> {
+    return this.#run('sync the WAL of', () => this.#native.syncWal());
+  }
 
-	disableFileDeletions(): Promise<void> {
-		return this.#run("hold the files of", () =>
-			this.#native.disableFileDeletions(),
-		);
-	}
+  disableFileDeletions(): Promise<void> {
+    return this.#run('hold the files of', () => this.#native.disableFileDeletions());
+  }
 
-	enableFileDeletions(): Promise<void> {
-		return this.#run("release the files of", () =>
-			this.#native.enableFileDeletions(),
-		);
-	}
+  enableFileDeletions(): Promise<void> {
+    return this.#run('release the files of', () => this.#native.enableFileDeletions());
+  }
 
-	liveFiles(): Promise<LiveFile[]> {
-		return this.#run(
-			"list the files of",
-			() => this.#native.liveFiles() as Promise<LiveFile[]>,
-		);
-	}
+  liveFiles(): Promise<LiveFile[]> {
+    return this.#run('list the files of', () => this.#native.liveFiles() as Promise<LiveFile[]>);
+  }
 
-	checkpoint(path: string): Promise<void> {
-		return this.#run("checkpoint", () => this.#native.checkpoint(path));
-	}
+  checkpoint(path: string): Promise<void> {
+    return this.#run('checkpoint', () => this.#native.checkpoint(path));
+  }
 
-	updatesSince(sequence: number): WalReader {
-		const native = this.#runSync("read the WAL of", () =>
-			this.#native.updatesSince(sequence),
-		);
-		return new DatabaseWalReader(native, this.path);
-	}
+  updatesSince(sequence: number): WalReader {
+    const native = this.#runSync('read the WAL of', () => this.#native.updatesSince(sequence));
+    return new DatabaseWalReader(native, this.path);
+  }
 
-	verifyChecksums(): Promise<void> {
-		return this.#run("verify", () => this.#native.verifyChecksums());
-	}
+  verifyChecksums(): Promise<void> {
+    return this.#run('verify', () => this.#native.verifyChecksums());
+  }
 
-	compactRange(gte?: Buffer, lt?: Buffer): Promise<void> {
-		return this.#run("compact", () => this.#native.compactRange(gte, lt));
-	}
+  compactRange(gte?: Buffer, lt?: Buffer): Promise<void> {
+    return this.#run('compact', () => this.#native.compactRange(gte, lt));
+  }
 
-	resume(): Promise<void> {
-		return this.#run("resume", () => this.#native.resume());
-	}
+  resume(): Promise<void> {
+    return this.#run('resume', () => this.#native.resume());
+  }
 
-	/** A secondary takes over what its primary has written since; NotSupported on any other. */
-	catchUp(): Promise<void> {
-		return this.#run("catch up", () => this.#native.catchUp());
-	}
+  /** A secondary takes over what its primary has written since; NotSupported on any other. */
+  catchUp(): Promise<void> {
+    return this.#run('catch up', () => this.#native.catchUp());
+  }
 
-	property(name: string): string | null {
-		return this.#runSync("read", () => this.#native.property(name));
-	}
+  property(name: string): string | null {
+    return this.#runSync('read', () => this.#native.property(name));
+  }
 
-	statistics(): Record<string, number> {
-		return this.#runSync("read", () => this.#native.statistics());
-	}
+  statistics(): Record<string, number> {
+    return this.#runSync('read', () => this.#native.statistics());
+  }
 
-	tableProperties(): Promise<Record<string, Record<string, string | number>>> {
-		return this.#run("read the tables of", () =>
-			this.#native.tableProperties(),
-		);
-	}
+  tableProperties(): Promise<Record<string, Record<string, string | number>>> {
+    return this.#run('read the tables of', () => this.#native.tableProperties());
+  }
 
-	close(): Promise<void> {
-		this.#closing ??= this.#native.close().catch((thrown: unknown) => {
-			throw this.#error(thrown, "close");
-		});
-		return this.#closing;
-	}
+  close(): Promise<void> {
+    this.#closing ??= this.#native.close().catch((thrown: unknown) => {
+      throw this.#error(thrown, 'close');
+    });
+    return this.#closing;
+  }
 
-	#snapshotId(snapshot: Snapshot | undefined): number {
-		if (snapshot === undefined) return 0;
-		// One of another database would name some snapshot of this one.
-		if (
-			!(snapshot instanceof DatabaseSnapshot) ||
-			snapshot.owner !== this.#native
-		) {
-			throw new TypeError("the snapshot belongs to another database");
-		}
-		return snapshot.id;
-	}
+  #snapshotId(snapshot: Snapshot | undefined): number {
+    if (snapshot === undefined) return 0;
+    // One of another database would name some snapshot of this one.
+    if (!(snapshot instanceof DatabaseSnapshot) || snapshot.owner !== this.#native) {
+      throw new TypeError('the snapshot belongs to another database');
+    }
+    return snapshot.id;
+  }
 
-	async #run<T>(verb: string, call: () => Promise<T>): Promise<T> {
-		try {
-			return await call();
-		} catch (thrown) {
-			throw this.#error(thrown, verb);
-		}
-	}
+  async #run<T>(verb: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call();
+    } catch (thrown) {
+      throw this.#error(thrown, verb);
+    }
+  }
 
-	#runSync<T>(verb: string, call: () => T): T {
-		try {
-			return call();
-		} catch (thrown) {
-			throw this.#error(thrown, verb);
-		}
-	}
+  #runSync<T>(verb: string, call: () => T): T {
+    try {
+      return call();
+    } catch (thrown) {
+      throw this.#error(thrown, verb);
+    }
+  }
 
-	#error(thrown: unknown, verb: string): Error {
-		if (thrown instanceof TypeError) return thrown;
-		return engineError(thrown, `cannot ${verb} ${this.path}`, this.path);
-	}
+  #error(thrown: unknown, verb: string): Error {
+    if (thrown instanceof TypeError) return thrown;
+    return engineError(thrown, `cannot ${verb} ${this.path}`, this.path);
+  }
 }
 
 function unpack(packed: Buffer, count: number): (Buffer | undefined)[] {
-	const values: (Buffer | undefined)[] = [];
-	let offset = 0;
-	for (let i = 0; i < count; i++) {
-		const length = packed.readUInt32LE(offset);
-		offset += 4;
-		if (length === MISSING) {
-			values.push(undefined);
-		} else {
-			values.push(packed.subarray(offset, offset + length));
-			offset += length;
-		}
-	}
-	return values;
+  const values: (Buffer | undefined)[] = [];
+  let offset = 0;
+  for (let i = 0; i < count; i++) {
+    const length = packed.readUInt32LE(offset);
+    offset += 4;
+    if (length === MISSING) {
+      values.push(undefined);
+    } else {
+      values.push(packed.subarray(offset, offset + length));
+      offset += length;
+    }
+  }
+  return values;
 }

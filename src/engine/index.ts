@@ -1,13 +1,13 @@
 /** The engine's face: what the rest of Cairn imports, beside the types of types.ts. */
-export { BatchBuilder } from "./batch.js";
+export { BatchBuilder } from './batch.js';
 export {
-	type BatchPart,
-	type BatchRecord,
-	batchCount,
-	decodeBatch,
-	splitBatch,
-} from "./batch-reader.js";
-export { decodeBlock, type Entry, visitBlock } from "./block.js";
-export { acquireFileLock } from "./file-lock.js";
-export { openDatabase, openSecondary } from "./open.js";
-export type { EngineErrorKind } from "./status.js";
+  type BatchPart,
+  type BatchRecord,
+  batchCount,
+  decodeBatch,
+  splitBatch,
+} from './batch-reader.js';
+export { decodeBlock, type Entry, visitBlock } from './block.js';
+export { acquireFileLock } from './file-lock.js';
+export { openDatabase, openSecondary } from './open.js';
+export type { EngineErrorKind } from './status.js';

@@ -2,62 +2,51 @@
  * The WAL from a sequence on, as RocksDB keeps it. The addon finds the batches and sees to it that RocksDB's log
  * iterator is never used wrongly; here a gap becomes WALGAP with both numbers.
  */
-import { CairnError } from "../base/errors.js";
-import type { NativeWalReader } from "./addon.js";
-import { engineError } from "./status.js";
-import type { WalBatch, WalReader } from "./types.js";
+import { CairnError } from '../base/errors.js';
+import type { NativeWalReader } from './addon.js';
+import { engineError } from './status.js';
+import type { WalBatch, WalReader } from './types.js';
 
 export class DatabaseWalReader implements WalReader {
-	readonly #native: NativeWalReader;
-	readonly #path: string;
-	#running: Promise<unknown> = Promise.resolve();
+  readonly #native: NativeWalReader;
+  readonly #path: string;
+  #running: Promise<unknown> = Promise.resolve();
 
-	constructor(native: NativeWalReader, path: string) {
-		this.#native = native;
-		this.#path = path;
-	}
+  constructor(native: NativeWalReader, path: string) {
+    this.#native = native;
+    this.#path = path;
+  }
 
-	next(maxBytes: number): Promise<WalBatch[]> {
-		const result = this.#native
-			.next(Math.max(1, Math.trunc(maxBytes)))
-			.catch((thrown: unknown) => {
-				throw this.#explain(thrown);
-			});
-		this.#running = result.catch(() => undefined);
-		return result;
-	}
+  next(maxBytes: number): Promise<WalBatch[]> {
+    const result = this.#native.next(Math.max(1, Math.trunc(maxBytes))).catch((thrown: unknown) => {
+      throw this.#explain(thrown);
+    });
+    this.#running = result.catch(() => undefined);
+    return result;
+  }
 
-	async close(): Promise<void> {
-		this.#native.close();
-		await this.#running;
-	}
+  async close(): Promise<void> {
+    this.#native.close();
+    await this.#running;
+  }
 
-	#explain(thrown: unknown): CairnError {
-		const gap =
-			thrown instanceof Error
-				? /gap wanted=(\d+) found=(\d+)/.exec(thrown.message)
-				: null;
-		if (gap === null)
-			return engineError(
-				thrown,
-				`cannot read the WAL of ${this.#path}`,
-				this.#path,
-			);
-		const wanted = Number(gap[1]);
-		const found = Number(gap[2]);
-		return new CairnError("WALGAP", gapText(wanted, found, this.#path), {
-			hint: "Take a full backup: it needs no log.",
-			details: { kind: "gap", path: this.#path, wanted, found },
-			cause: thrown,
-		});
-	}
+  #explain(thrown: unknown): CairnError {
+    const gap = thrown instanceof Error ? /gap wanted=(\d+) found=(\d+)/.exec(thrown.message) : null;
+    if (gap === null) return engineError(thrown, `cannot read the WAL of ${this.#path}`, this.#path);
+    const wanted = Number(gap[1]);
+    const found = Number(gap[2]);
+    return new CairnError('WALGAP', gapText(wanted, found, this.#path), {
+      hint: 'Take a full backup: it needs no log.',
+      details: { kind: 'gap', path: this.#path, wanted, found },
+      cause: thrown,
+    });
+  }
 }
 
 /** found 0: nothing at or after it; found < wanted: the database ends there. */
 function gapText(wanted: number, found: number, path: string): string {
-	if (found > wanted)
-		return `commits from sequence ${wanted} up to ${found - 1} are not in the WAL of ${path}, which goes on at ${found}`;
-	if (found === 0)
-		return `commits from sequence ${wanted} on are not in the WAL of ${path}`;
-	return `commits from sequence ${wanted} on were asked for, but ${path} ends at sequence ${found}`;
+  if (found > wanted)
+    return `commits from sequence ${wanted} up to ${found - 1} are not in the WAL of ${path}, which goes on at ${found}`;
+  if (found === 0) return `commits from sequence ${wanted} on are not in the WAL of ${path}`;
+  return `commits from sequence ${wanted} on were asked for, but ${path} ends at sequence ${found}`;
 }
