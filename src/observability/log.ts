@@ -167,7 +167,7 @@ function toText(jsonLine: string): string {
 
 /** Stacks leave their place in the value and follow the line, indented, where they can be read. */
 function textValue(value: unknown, stacks: string[]): string {
-  if (typeof value === 'string') return /^[^\s"=\u0000-\u001f\u007f]+$/.test(value) ? value : JSON.stringify(value);
+  if (typeof value === 'string') return /^[^\s"=\p{Cc}]+$/u.test(value) ? value : JSON.stringify(value);
   if (value === null || typeof value !== 'object') return String(value);
   return JSON.stringify(value, (key, item: unknown) => {
     if (key !== 'stack' || typeof item !== 'string') return item;

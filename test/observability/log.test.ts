@@ -80,7 +80,7 @@ t.test('errors are written with code, message, hint, details and the whole chain
     details: { needed: 10 },
     cause: { name: 'Error', message: 'write failed', stack: /Error: write failed/, cause: { code: 'ENOSPC' } },
   });
-  t.notOk('stack' in (records[0]?.error as object), 'a CairnError explains itself without a stack');
+  t.notOk('stack' in Object(records[0]?.error), 'a CairnError explains itself without a stack');
 });
 
 t.test('secrets never reach the log, at any depth', async (t) => {
