@@ -5,6 +5,8 @@
  */
 import type { Database } from '../engine/types.js';
 
+export type KeyspaceKind = 'native' | 'raw';
+
 /** Where a state stands; the reserved key says it for every state (docs/engine.md). */
 export interface Position {
   sequence: number;
