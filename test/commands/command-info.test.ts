@@ -45,7 +45,7 @@ t.test('COMMAND INFO knows subcommands by their full name', async (t) => {
     ],
   ]);
   const [container] = (await plain('COMMAND', 'INFO', 'admin.backup')) as unknown[][];
-  const names = (container?.[9] as unknown[][]).map(([name]) => name);
+  const names = ((container?.[9] ?? []) as unknown[][]).map(([name]) => name);
   t.ok(names.includes('admin.backup|create') && names.includes('admin.backup|help'));
 });
 
