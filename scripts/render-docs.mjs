@@ -44,9 +44,9 @@ function errorSection(error) {
   return [
     `### ${error.code}`,
     '',
-    `*${error.severity}* (${error.kind}). ${error.meaning}`,
+    `*${error.severity}* (${error.kind}). ${prose(error.meaning)}`,
     '',
-    ...error.remedies.map((remedy, position) => `${position + 1}. ${remedy}`),
+    ...error.remedies.map((remedy, position) => `${position + 1}. ${prose(remedy)}`),
     '',
     ...(error.known_as === undefined
       ? []
@@ -161,6 +161,11 @@ function anchor(command) {
 
 function cell(text) {
   return text.replaceAll('|', '\\|');
+}
+
+/** Angle brackets would be taken for HTML. */
+function prose(text) {
+  return text.replaceAll('<', '\\<');
 }
 
 function page(lines) {

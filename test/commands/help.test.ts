@@ -30,7 +30,10 @@ t.test('ADMIN.BACKUP HELP shows the options and marks what is not built yet', as
   const lines = helpLines(lookup('admin.backup') as CommandSpec);
   t.ok(lines.includes('PIN id [FORMAT JSON]'));
   t.ok(lines.some((line) => line.includes('[TYPE <FULL | INCREMENTAL | DIFFERENTIAL>]')));
-  t.match(lines[lines.findIndex((line) => line.startsWith('WINDOW')) + 1], /Not built yet/);
+  const explained = (word: string) => lines[lines.findIndex((line) => line.split(' ')[0] === word) + 1] ?? '';
+  t.match(explained('WINDOW'), /Not built yet: all of it\./);
+  t.match(explained('CREATE'), /Not built yet: INCREMENTAL, DIFFERENTIAL,/);
+  t.notMatch(explained('LIST'), /Not built/);
 });
 
 t.test('HELP of an ADMIN command takes FORMAT JSON', async (t) => {
