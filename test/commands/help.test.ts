@@ -30,7 +30,14 @@ t.test('ADMIN.BACKUP HELP shows the options and marks what is not built yet', as
   const lines = helpLines(lookup('admin.backup') as CommandSpec);
   t.ok(lines.includes('PIN id [FORMAT JSON]'));
   t.ok(lines.some((line) => line.includes('[TYPE <FULL | INCREMENTAL | DIFFERENTIAL>]')));
-  const explained = (word: string) => lines[lines.findIndex((line) => line.split(' ')[0] === word) + 1] ?? '';
+  const explained = (word: string) => {
+    const after = lines.slice(lines.findIndex((line) => line.split(' ')[0] === word) + 1);
+    const end = after.findIndex((line) => !line.startsWith(' '));
+    return after
+      .slice(0, end)
+      .map((line) => line.trim())
+      .join(' ');
+  };
   t.match(explained('WINDOW'), /Not built yet: all of it\./);
   t.match(explained('CREATE'), /Not built yet: INCREMENTAL, DIFFERENTIAL,/);
   t.notMatch(explained('LIST'), /Not built/);
