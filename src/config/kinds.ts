@@ -1,0 +1,156 @@
+/**
+ * The kinds of value that a setting can have. Every source (file, environment, command line, CONFIG SET) hands over
+ * text, so that one value is read one way wherever it stands; a kind turns text into a typed value and back.
+ */
+import { isIP } from 'node:net';
+import { z } from 'zod';
+import { NotAValue, parseDuration, parseSize, printDuration, printSize, sizeForm } from './units.js';
+
+export type KindName =
+  | 'integer'
+  | 'yesno'
+  | 'duration'
+  | 'size'
+  | 'enum'
+  | 'string'
+  | 'path'
+  | 'addresses'
+  | 'password';
+
+export interface Kind<T> {
+  readonly kind: KindName;
+  readonly schema: z.ZodType<T, string>;
+  /** The text that the schema reads back as this value. */
+  print(value: T): string;
+  /** The same as Redis prints it, under Redis's spelling. */
+  printForRedis(value: T): string;
+  /** "an integer from 0 to 65535": what the documentation and the error messages say. */
+  readonly allowed: string;
+}
+
+/** Digits only: no blank, fraction or exponent. The texts begin as Redis's do: clients match on them. */
+export function integer(min: number, max: number): Kind<number> {
+  return kind('integer', `an integer from ${min} to ${max}`, String, (text) => {
+    if (!/^(0|-?[1-9]\d{0,19})$/.test(text))
+      throw new NotAValue(`argument couldn't be parsed into an integer from ${min} to ${max}`);
+    const value = Number(text);
+    if (value < min || value > max) throw new NotAValue(`argument must be between ${min} and ${max} inclusive`);
+    return value;
+  });
+}
+
+export function yesno(): Kind<boolean> {
+  return kind(
+    'yesno',
+    'yes or no',
+    (value) => (value ? 'yes' : 'no'),
+    (text) => {
+      const word = text.toLowerCase();
+      if (word !== 'yes' && word !== 'no') throw new NotAValue(`argument must be 'yes' or 'no'`);
+      return word === 'yes';
+    },
+  );
+}
+
+/** A switch for what this version does not have yet: it can be read, and set to no. */
+export function notBuiltYet(what: string): Kind<false> {
+  return kind(
+    'yesno',
+    `no (${what} is not built yet)`,
+    () => 'no',
+    (text) => {
+      if (text.toLowerCase() !== 'no') throw new NotAValue(`argument must be 'no': ${what} is not built yet`);
+      return false;
+    },
+  );
+}
+
+/** Milliseconds. */
+export function duration(): Kind<number> {
+  return kind('duration', 'a duration such as 45s, 12h or 90d; 0: no limit', printDuration, parseDuration);
+}
+
+/** Bytes. */
+export function size(min: number, max: number = Number.MAX_SAFE_INTEGER, orZero = false): Kind<number> {
+  const range =
+    max === Number.MAX_SAFE_INTEGER ? `at least ${printSize(min)}` : `${printSize(min)} to ${printSize(max)}`;
+  const allowed = `${orZero ? '0 or ' : ''}${sizeForm}, ${range}`;
+  const parse = (text: string): number => {
+    const value = parseSize(text);
+    if (orZero && value === 0) return 0;
+    if (value < min || value > max) {
+      throw new NotAValue(`argument must be between ${min} and ${max} inclusive${orZero ? ', or 0' : ''}`);
+    }
+    return value;
+  };
+  return { ...kind('size', allowed, printSize, parse), printForRedis: String };
+}
+
+export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
+  return kind('enum', words.join(', '), String, (text) => {
+    const found = words.find((word) => word === text.toLowerCase());
+    if (found === undefined) throw new NotAValue(`argument must be one of the following: ${words.join(', ')}`);
+    return found;
+  });
+}
+
+/** A file or directory; '' is null. Made absolute when it is loaded. */
+export function path(): Kind<string | null> {
+  return kind(
+    'path',
+    'a path; empty: none',
+    (value) => value ?? '',
+    (text) => {
+      if (text.includes('\0')) throw new NotAValue('argument must not contain NUL');
+      if (/^~($|[/\w])/.test(text))
+        throw new NotAValue('argument must be a path without ~, which only a shell expands');
+      return text === '' ? null : text;
+    },
+  );
+}
+
+export function requiredPath(): Kind<string> {
+  const optional = path();
+  return kind('path', 'a path', String, (text) => {
+    const value = optional.schema.safeParse(text);
+    if (!value.success) throw new NotAValue(value.error.issues[0]?.message);
+    if (value.data === null) throw new NotAValue('argument must not be empty');
+    return value.data;
+  });
+}
+
+/** IP addresses or host names, separated by blanks; none: no TCP at all. */
+export function addresses(): Kind<readonly string[]> {
+  return kind(
+    'addresses',
+    'IP addresses or host names, separated by blanks; * for all interfaces; empty: no TCP',
+    (value) => value.join(' '),
+    (text) => {
+      const list = text.split(/\s+/).filter((word) => word !== '');
+      for (const word of list) {
+        const good = word === '*' || isIP(word) !== 0 || /^[a-z_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i.test(word);
+        if (!good) throw new NotAValue(`argument must be IP addresses or host names, which '${word}' is not`);
+      }
+      if (new Set(list).size !== list.length) throw new NotAValue('argument must not name an address twice');
+      return Object.freeze(list);
+    },
+  );
+}
+
+/** Any text; '' is none. Never printed. */
+export function password(): Kind<string> {
+  return kind('password', 'any text; empty: none', String, (text) => text);
+}
+
+function kind<T>(name: KindName, allowed: string, print: (value: T) => string, parse: (text: string) => T): Kind<T> {
+  const schema = z.string().transform((text, context): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      if (!(error instanceof NotAValue)) throw error;
+      context.addIssue({ code: 'custom', message: error.message });
+      return z.NEVER;
+    }
+  });
+  return { kind: name, schema, print, printForRedis: print, allowed };
+}

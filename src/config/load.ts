@@ -1,0 +1,105 @@
+/**
+ * From all sources to one ConfigService: file < environment < command line. Everything is checked before anything
+ * starts, and every problem is told at once: a server that starts with half of what was asked would be trusted with
+ * the other half.
+ */
+import { join, resolve } from 'node:path';
+import { parseCommandLine } from './command-line.js';
+import { type Environment, readEnvironment } from './environment.js';
+import { readConfigFile } from './file.js';
+import { problemOf, validate } from './judge.js';
+import { isSettingName, type SettingName, type SettingValues, settingNames, settings } from './schema.js';
+import { ConfigService, type Sourced } from './service.js';
+import { ConfigError, type Given } from './sources.js';
+
+export interface LoadOptions {
+  /** What follows the subcommand. */
+  args: readonly string[];
+  /** process.env unless told. */
+  environment?: Environment;
+  /** What relative paths are relative to, in every source; process.cwd() unless told. */
+  workingDirectory?: string;
+}
+
+export interface LoadedConfig {
+  config: ConfigService;
+  /** For armFaultPoints; '' outside tests. */
+  faultPoints: string;
+}
+
+/** Throws ConfigError with every problem. */
+export function loadConfig(options: LoadOptions): LoadedConfig {
+  const workingDirectory = options.workingDirectory ?? process.cwd();
+  const commandLine = parseCommandLine(options.args);
+  const environment = readEnvironment(options.environment);
+  const named = commandLine.configFile ?? environment.configFile;
+  const file = named === null ? null : resolve(workingDirectory, named);
+  const given: Given[] = [...(file === null ? [] : readConfigFile(file)), ...environment.given, ...commandLine.given];
+
+  const problems: string[] = [];
+  const values = defaults();
+  for (const each of given) {
+    const outcome = validate(each.name, each.text);
+    if (outcome.ok)
+      values.set(outcome.name, { value: outcome.value, source: each.source, fixedOutside: each.source !== 'file' });
+    else problems.push(problemOf(each, outcome.reason));
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  resolvePaths(values, workingDirectory);
+  const config = new ConfigService(values, file);
+  problems.push(...contradictions(config.values));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return { config, faultPoints: environment.faultPoints };
+}
+
+function defaults(): Map<SettingName, Sourced> {
+  const values = new Map<SettingName, Sourced>();
+  for (const name of settingNames) {
+    const outcome = validate(name, settings[name].default);
+    if (!outcome.ok) throw new Error(`the default of ${name} is not valid: ${outcome.reason}`);
+    values.set(name, { value: outcome.value, source: 'default', fixedOutside: false });
+  }
+  return values;
+}
+
+/**
+ * Paths become absolute once, here. Those that lie in `dir` by default have no default when a plain directory is
+ * served: `dir` is not in use then, and a repository is read only when it was named.
+ */
+function resolvePaths(values: Map<SettingName, Sourced>, workingDirectory: string): void {
+  const absolute = (name: SettingName): string | null => {
+    const entry = values.get(name);
+    if (typeof entry?.value !== 'string') return null;
+    entry.value = resolve(workingDirectory, entry.value);
+    return entry.value as string;
+  };
+  const dir = absolute('dir') as string;
+  const plain = absolute('data_dir') !== null;
+  for (const [name, entry] of values) {
+    if (!isSettingName(name) || settings[name].value.kind !== 'path' || name === 'dir' || name === 'data_dir') continue;
+    if (entry.source === 'default' && settings[name].default.startsWith('<dir>/')) {
+      entry.value = plain ? null : join(dir, settings[name].default.slice('<dir>/'.length));
+    } else {
+      absolute(name);
+    }
+  }
+}
+
+/** What each setting alone allows and all together do not. */
+function contradictions(values: SettingValues): string[] {
+  const problems: string[] = [];
+  if (values.bind.length === 0 && values.unixsocket === null) {
+    problems.push('bind is empty and there is no unixsocket: nobody could connect. Set one of them');
+  }
+  for (const name of ['backup.dir', 'backup.restore_dir'] as const) {
+    const mustDiffer = values.data_dir ?? values.dir;
+    if (values[name] === mustDiffer) {
+      problems.push(`${name} = '${mustDiffer}' is the data directory itself. Choose another directory`);
+    }
+  }
+  if (values['backup.dir'] !== null && values['backup.dir'] === values['backup.restore_dir']) {
+    problems.push(`backup.dir and backup.restore_dir are both '${values['backup.dir']}'. Choose two directories`);
+  }
+  return problems;
+}

@@ -1,0 +1,238 @@
+/**
+ * Every setting there is: one entry each, and the only place to add one. Loading, CONFIG GET/SET/REWRITE, the types of
+ * the values and docs/configuration.md follow from it.
+ */
+import { logFormats, logLevels } from '../observability/log.js';
+import {
+  addresses,
+  duration,
+  integer,
+  type Kind,
+  notBuiltYet,
+  oneOf,
+  password,
+  path,
+  requiredPath,
+  size,
+  yesno,
+} from './kinds.js';
+
+const MB = 2 ** 20;
+const GB = 2 ** 30;
+
+export interface Setting<T = unknown> {
+  readonly value: Kind<T>;
+  /** Text, as a source would give it. '<dir>' is the value of `dir`. */
+  readonly default: string;
+  /** 'start': fixed once the server runs. */
+  readonly settable: 'start' | 'running';
+  /** Never shown: not by CONFIG GET, not in an error, not in the log. */
+  readonly secret: boolean;
+  /** Redis's spelling, where it differs; CONFIG knows it as well. */
+  readonly redis: string | null;
+  readonly doc: string;
+}
+
+type Options<T> = Pick<Setting<T>, 'value' | 'default' | 'doc'> & Partial<Setting<T>>;
+
+function setting<T>(options: Options<T>): Setting<T> {
+  return { settable: 'start', secret: false, redis: null, ...options };
+}
+
+export const settings = {
+  port: setting({
+    value: integer(0, 65535),
+    default: '7379',
+    doc: 'TCP port. 0 takes a free one; the ready line names it.',
+  }),
+  bind: setting({
+    value: addresses(),
+    default: '127.0.0.1',
+    doc: 'Addresses to listen on.',
+  }),
+  unixsocket: setting({
+    value: path(),
+    default: '',
+    doc: 'A Unix socket to listen on as well.',
+  }),
+  dir: setting({
+    value: requiredPath(),
+    default: './cairn-data',
+    doc: 'The data directory. It is created when it is absent.',
+  }),
+  data_dir: setting({
+    value: path(),
+    default: '',
+    doc:
+      'Serves this plain RocksDB directory, as `RESTORE … TO` makes it, in place of `dir`: no retention, and a ' +
+      'repository, if `backup.dir` names one, is only read.',
+  }),
+  databases: setting({
+    value: integer(1, 16),
+    default: '16',
+    doc: 'How many logical databases SELECT accepts.',
+  }),
+  requirepass: setting({
+    value: password(),
+    default: '',
+    settable: 'running',
+    secret: true,
+    doc: 'The password that AUTH asks for.',
+  }),
+  protected_mode: setting({
+    value: yesno(),
+    default: 'yes',
+    settable: 'running',
+    redis: 'protected-mode',
+    doc: 'While no password is set, only clients on this machine are served.',
+  }),
+  maxclients: setting({
+    value: integer(1, 4_294_967_295),
+    default: '10000',
+    settable: 'running',
+    doc: 'Connections at a time; further ones are turned away with an error.',
+  }),
+  timeout: setting({
+    value: integer(0, 2_147_483_647),
+    default: '0',
+    settable: 'running',
+    doc: 'Seconds after which an idle client is disconnected. 0: never.',
+  }),
+  tcp_keepalive: setting({
+    value: integer(0, 2_147_483_647),
+    default: '300',
+    redis: 'tcp-keepalive',
+    doc: 'Seconds of silence after which the system probes whether a client is still there. 0: never.',
+  }),
+  proto_max_bulk_len: setting({
+    value: size(MB, 512 * MB),
+    default: '512mb',
+    settable: 'running',
+    redis: 'proto-max-bulk-len',
+    doc: 'The longest argument that a request may have.',
+  }),
+  client_output_limit: setting({
+    value: size(MB, GB, true),
+    default: '1gb',
+    settable: 'running',
+    doc: 'A client that leaves more replies than this unread is disconnected. 0: only the hard limit of 1gb holds.',
+  }),
+  durability: setting({
+    value: oneOf('always', 'everysec', 'no'),
+    default: 'everysec',
+    redis: 'appendfsync',
+    doc:
+      'When a write reaches the disk: before its reply (`always`), within a second (`everysec`), when the operating ' +
+      'system chooses (`no`).',
+  }),
+  keyspace: setting({
+    value: oneOf('native', 'raw'),
+    default: 'native',
+    doc: 'How keys lie in RocksDB. `raw`: as a foreign program wrote them (strings, no expiry, one database).',
+  }),
+  expire: setting({
+    value: yesno(),
+    default: 'yes',
+    doc: 'Whether keys whose time has come are gone. `no` reads everything, for a look into an old state.',
+  }),
+  'backup.dir': setting({
+    value: path(),
+    default: '<dir>/backups',
+    doc: 'The backup repository. Best on another disk than the data. With `data_dir`: none unless given.',
+  }),
+  'backup.restore_dir': setting({
+    value: path(),
+    default: '<dir>/restores',
+    doc: 'Where `RESTORE … TO name` puts its directory. With `data_dir`: nowhere unless given.',
+  }),
+  'backup.retention.max_count': setting({
+    value: integer(0, 2_147_483_647),
+    default: '0',
+    settable: 'running',
+    doc: 'How many complete backups are kept, enforced after each create. 0: no limit.',
+  }),
+  'backup.retention.max_age': setting({
+    value: duration(),
+    default: '0',
+    settable: 'running',
+    doc: 'Older backups go after the next create; the newest complete one always stays. 0: no limit.',
+  }),
+  'backup.verify_after_create': setting({
+    value: yesno(),
+    default: 'no',
+    settable: 'running',
+    doc: 'Every create verifies what it stored before the backup counts as complete.',
+  }),
+  'backup.wal.archive': setting({
+    value: notBuiltYet('continuous archiving'),
+    default: 'no',
+    settable: 'running',
+    doc: 'Continuous archiving of the write-ahead log. Not built yet: only `no` is accepted.',
+  }),
+  'restore.keep_previous': setting({
+    value: duration(),
+    default: '24h',
+    settable: 'running',
+    doc:
+      'Database directories that a restore replaced are not removed before this age; the newest always stays. ' +
+      '0: all are kept.',
+  }),
+  cache_size: setting({
+    value: size(MB),
+    default: '256mb',
+    doc: 'Memory for blocks of tables that were read.',
+  }),
+  write_buffer_size: setting({
+    value: size(MB, 4 * GB),
+    default: '64mb',
+    doc: 'How much is written to memory and the log before it becomes a table.',
+  }),
+  'log.level': setting({
+    value: oneOf(...logLevels),
+    default: 'info',
+    settable: 'running',
+    doc: 'The least important events that are logged.',
+  }),
+  'log.format': setting({
+    value: oneOf(...logFormats),
+    default: 'text',
+    doc: 'Lines on stderr: `text` for people, `json` for programs.',
+  }),
+} as const;
+
+type Settings = typeof settings;
+export type SettingName = keyof Settings;
+/** durations in ms, sizes in bytes, yes and no as booleans. */
+export type SettingValues = { readonly [N in SettingName]: Settings[N] extends Setting<infer T> ? T : never };
+export type SettingValue<N extends SettingName> = SettingValues[N];
+
+export const settingNames = Object.keys(settings) as SettingName[];
+
+/** The same entry with its value type widened, for code that treats all alike. */
+export function settingOf(name: SettingName): Setting {
+  return settings[name] as unknown as Setting;
+}
+
+export function isSettingName(name: string): name is SettingName {
+  return Object.hasOwn(settings, name);
+}
+
+/** backup.retention.max_count → CAIRN_BACKUP_RETENTION_MAX_COUNT */
+export function environmentName(name: string): string {
+  return `CAIRN_${name.replaceAll('.', '_').toUpperCase()}`;
+}
+
+/** Settings of the documented contract that a later version will have. Refused, but not as a spelling mistake. */
+export const plannedSettings: Readonly<Record<string, string>> = {
+  'backup.wal.interval': 'continuous archiving',
+  'backup.wal.retention': 'continuous archiving',
+  'wal.spool_max': 'continuous archiving',
+};
+
+/** What tools ask for with CONFIG GET and Cairn does not have: name, and the answer that is true of Cairn. */
+export const redisConstants: Readonly<Record<string, string>> = {
+  save: '',
+  appendonly: 'no',
+  maxmemory: '0',
+  'maxmemory-policy': 'noeviction',
+};
