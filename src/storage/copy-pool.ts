@@ -142,6 +142,7 @@ export class CopyPool {
     if (this.#threads.size >= this.#workers) return null;
     const worker = new Worker(this.#script, {
       name: 'cairn-copy',
+      execArgv: [], // the process's own flags (--input-type, --inspect) are not for this thread
       resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
     });
     const thread: Thread = { worker, job: null, idleTimer: null };

@@ -84,7 +84,8 @@ export class LocalStore implements Store {
       try {
         return await readFileBounded(path, maxBytes);
       } catch (error) {
-        throw isNothing(error) ? new StoreObjectMissing(key) : error;
+        if (isNothing(error)) throw new StoreObjectMissing(key);
+        throw isErrno(error, 'EINVAL') ? notAnObject(key, path) : error;
       }
     });
   }

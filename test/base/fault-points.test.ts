@@ -4,6 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { armFaultPoints, faultPoint } from '../../src/base/fault-points.js';
+import { scratch } from '../support/scratch.js';
 
 t.afterEach(() => armFaultPoints(''));
 
@@ -22,7 +23,7 @@ t.test('throw fails with the code that was asked for, on the time that was asked
 });
 
 t.test('delay waits, pause announces itself and waits for its file', async (t) => {
-  const gate = join(t.testdir(), 'gate');
+  const gate = join(scratch(t), 'gate');
   armFaultPoints(`proven=delay:20ms,replayed=pause:${gate}`);
   const started = performance.now();
   await faultPoint('proven');
