@@ -8,11 +8,11 @@
  *   2       8      commit time, µs, big endian
  *   10      4      timeline, big endian
  */
-import { readU64, writeU64 } from "./u64.js";
+import { readU64, writeU64 } from './u64.js';
 
 export interface CommitMark {
-	timeUs: number;
-	timeline: number;
+  timeUs: number;
+  timeline: number;
 }
 
 const MAGIC = 0xca;
@@ -20,21 +20,16 @@ const VERSION = 1;
 export const COMMIT_MARK_BYTES = 14;
 
 export function encodeCommitMark(timeUs: number, timeline: number): Buffer {
-	const mark = Buffer.allocUnsafe(COMMIT_MARK_BYTES);
-	mark[0] = MAGIC;
-	mark[1] = VERSION;
-	writeU64(mark, 2, timeUs);
-	mark.writeUInt32BE(timeline, 10);
-	return mark;
+  const mark = Buffer.allocUnsafe(COMMIT_MARK_BYTES);
+  mark[0] = MAGIC;
+  mark[1] = VERSION;
+  writeU64(mark, 2, timeUs);
+  mark.writeUInt32BE(timeline, 10);
+  return mark;
 }
 
 /** null: log data of somebody else. */
 export function decodeCommitMark(bytes: Buffer): CommitMark | null {
-	if (
-		bytes.length !== COMMIT_MARK_BYTES ||
-		bytes[0] !== MAGIC ||
-		bytes[1] !== VERSION
-	)
-		return null;
-	return { timeUs: readU64(bytes, 2), timeline: bytes.readUInt32BE(10) };
+  if (bytes.length !== COMMIT_MARK_BYTES || bytes[0] !== MAGIC || bytes[1] !== VERSION) return null;
+  return { timeUs: readU64(bytes, 2), timeline: bytes.readUInt32BE(10) };
 }

@@ -1,7 +1,8 @@
-/** Seam, filled by the keyspace's author: the surface that server and commands build against. */
+/** The surface of the keyspace that server and commands build against. */
 import type { CairnError } from '../base/errors.js';
 import type { LivePort, Position } from './port.js';
-import type { Transaction } from './transaction.js';
+import type { ScanCursors } from './scan-cursors.js';
+import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 
 /** What came of a transaction: its value, and the moment when everything it wrote or saw is durable as chosen. */
 export interface Outcome<T> {
@@ -20,20 +21,29 @@ export interface Keyspace extends LivePort {
   readonly unavailable: CairnError | null;
   /** Set by ADMIN.READONLY ON or by a storage error; writes answer it, reads go on. */
   readonly writesRefused: CairnError | null;
+  /** Off after a storage error: checks that the storage takes writes again, else throws MISCONF and stays off. */
   setReadOnly(on: boolean): Promise<void>;
   readonly position: Position;
+  /** Changes when the database is exchanged: a MULTI that was begun before it must not run after it. */
+  readonly generation: number;
   /**
    * Runs body against memory at once where every key it reads is there, else fetches `keys` (from the command's key
    * positions) off the event loop and runs it again. body must be pure but for the transaction. All that it wrote is one
    * commit; if it throws, nothing is written. Transactions are serial: no other runs between body's first and last line.
+   * Throws (or rejects with) `unavailable` while it is set.
    */
   execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[]): Outcome<T> | Promise<Outcome<T>>;
+  /** Keys of the state at this moment, read off the event loop; resolves when what it saw is durable. */
+  scan(request: ScanRequest): Promise<ScanPage>;
+  /** Where SCANs that were begun go on. */
+  readonly cursors: ScanCursors;
   /** Watches keys for EXEC; `touched` turns true when one changes, expires, or the database is exchanged. */
   watch(previous: Watch | null, keys: KeyRef[]): Watch;
+  /** Writes out and syncs what is pending, then closes the database that is served. Idempotent. */
   close(): Promise<void>;
 }
 
 export interface Watch {
-  touched: boolean;
+  readonly touched: boolean;
   release(): void;
 }

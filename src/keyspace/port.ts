@@ -36,7 +36,11 @@ export interface LivePort {
    * still open; the caller closes it. `downtimeMs` is how long LOADING was answered.
    */
   exchange(
-    body: (position: Position | null) => Promise<{ database: Database; timeline: number; kind: 'native' | 'raw' }>,
+    body: (position: Position | null) => Promise<{
+      database: Database;
+      timeline: number;
+      kind: 'native' | 'raw';
+    }>,
   ): Promise<{ previous: Database | null; downtimeMs: number }>;
   /** The commit clock's present moment, µs, without marking it. */
   nowUs(): number;

@@ -10,66 +10,59 @@
  *   21      1      n: how many key counts follow (databases after the last one that has keys are left out)
  *   22      8 n    exact number of keys of database 0 … n-1, big endian
  */
-import { CairnError } from "../base/errors.js";
-import { readU64, writeU64 } from "./u64.js";
+import { CairnError } from '../base/errors.js';
+import { readU64, writeU64 } from './u64.js';
 
 export interface State {
-	lastCommitUs: number;
-	timeline: number;
-	commitCount: number;
-	keyCounts: number[];
+  lastCommitUs: number;
+  timeline: number;
+  commitCount: number;
+  keyCounts: number[];
 }
 
 const VERSION = 1;
 const HEADER = 22;
 
 export function emptyState(timeline: number, databases: number): State {
-	return {
-		lastCommitUs: 0,
-		timeline,
-		commitCount: 0,
-		keyCounts: new Array<number>(databases).fill(0),
-	};
+  return {
+    lastCommitUs: 0,
+    timeline,
+    commitCount: 0,
+    keyCounts: new Array<number>(databases).fill(0),
+  };
 }
 
 export function cloneState(state: State): State {
-	return { ...state, keyCounts: state.keyCounts.slice() };
+  return { ...state, keyCounts: state.keyCounts.slice() };
 }
 
 export function encodeState(state: State): Buffer {
-	let n = state.keyCounts.length;
-	while (n > 0 && state.keyCounts[n - 1] === 0) n -= 1;
-	const record = Buffer.allocUnsafe(HEADER + 8 * n);
-	record[0] = VERSION;
-	writeU64(record, 1, state.lastCommitUs);
-	record.writeUInt32BE(state.timeline, 9);
-	writeU64(record, 13, state.commitCount);
-	record[21] = n;
-	for (let i = 0; i < n; i += 1)
-		writeU64(record, HEADER + 8 * i, state.keyCounts[i] as number);
-	return record;
+  let n = state.keyCounts.length;
+  while (n > 0 && state.keyCounts[n - 1] === 0) n -= 1;
+  const record = Buffer.allocUnsafe(HEADER + 8 * n);
+  record[0] = VERSION;
+  writeU64(record, 1, state.lastCommitUs);
+  record.writeUInt32BE(state.timeline, 9);
+  writeU64(record, 13, state.commitCount);
+  record[21] = n;
+  for (let i = 0; i < n; i += 1) writeU64(record, HEADER + 8 * i, state.keyCounts[i] as number);
+  return record;
 }
 
 export function decodeState(record: Buffer, databases: number): State {
-	const n = record[21];
-	if (
-		record[0] !== VERSION ||
-		n === undefined ||
-		n > databases ||
-		record.length !== HEADER + 8 * n
-	) {
-		throw new CairnError(
-			"MISCONF",
-			`the state record of the database is not of a known form (${record.length} bytes)`,
-			{
-				hint: "It was written by a newer version; serve the directory with that one.",
-			},
-		);
-	}
-	const state = emptyState(record.readUInt32BE(9), databases);
-	state.lastCommitUs = readU64(record, 1);
-	state.commitCount = readU64(record, 13);
-	for (let i = 0; i < n; i += 1)
-		state.keyCounts[i] = readU64(record, HEADER + 8 * i);
-	return state;
+  const n = record[21];
+  if (record[0] !== VERSION || n === undefined || n > databases || record.length !== HEADER + 8 * n) {
+    throw new CairnError(
+      'MISCONF',
+      `the state record of the database is not of a known form (${record.length} bytes)`,
+      {
+        hint: 'It was written by a newer version; serve the directory with that one.',
+      },
+    );
+  }
+  const state = emptyState(record.readUInt32BE(9), databases);
+  state.lastCommitUs = readU64(record, 1);
+  state.commitCount = readU64(record, 13);
+  for (let i = 0; i < n; i += 1) state.keyCounts[i] = readU64(record, HEADER + 8 * i);
+  return state;
 }

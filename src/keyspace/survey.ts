@@ -5,96 +5,80 @@
  *
  * digest = SHA-256 over, for each main record in key order: u32le key length, u32le value length, key, value
  */
-import { createHash } from "node:crypto";
-import { CairnError } from "../base/errors.js";
-import type { Database } from "../engine/types.js";
-import { DATABASES, nativeLayout, STATE_KEY } from "./layout.js";
-import type { KeyspaceKind, Position } from "./port.js";
-import { decodeState } from "./state-record.js";
+import { createHash } from 'node:crypto';
+import { CairnError } from '../base/errors.js';
+import type { Database } from '../engine/types.js';
+import { DATABASES, nativeLayout, STATE_KEY } from './layout.js';
+import type { KeyspaceKind, Position } from './port.js';
+import { decodeState } from './state-record.js';
 
 export interface Survey {
-	keyCounts: number[];
-	/** Lower-case hex. */
-	digest: string;
+  keyCounts: number[];
+  /** Lower-case hex. */
+  digest: string;
 }
 
 const BLOCK_BYTES = 1 << 20;
 
 /** Reads everything; bytes read are reported as they come. */
 export async function survey(
-	database: Database,
-	kind: KeyspaceKind,
-	onProgress: (bytes: number) => void = () => {},
+  database: Database,
+  kind: KeyspaceKind,
+  onProgress: (bytes: number) => void = () => {},
 ): Promise<Survey> {
-	const hash = createHash("sha256");
-	const keyCounts = new Array<number>(kind === "native" ? DATABASES : 1).fill(
-		0,
-	);
-	const last = nativeLayout.range(DATABASES - 1, Buffer.alloc(0)).lt;
-	const bounds =
-		kind === "native"
-			? {
-					gte: nativeLayout.mainKey(0, Buffer.alloc(0)),
-					...(last === undefined ? {} : { lt: last }),
-				}
-			: {};
-	const blocks = database.iterate({
-		...bounds,
-		blockBytes: BLOCK_BYTES,
-		bypassCache: true,
-	});
-	try {
-		for (
-			let block = await blocks.next();
-			block !== null;
-			block = await blocks.next()
-		) {
-			hash.update(block);
-			countKeys(block, kind, keyCounts);
-			onProgress(block.length);
-		}
-	} finally {
-		await blocks.close();
-	}
-	return { keyCounts, digest: hash.digest("hex") };
+  const hash = createHash('sha256');
+  const keyCounts = new Array<number>(kind === 'native' ? DATABASES : 1).fill(0);
+  const last = nativeLayout.range(DATABASES - 1, Buffer.alloc(0)).lt;
+  const bounds =
+    kind === 'native'
+      ? {
+          gte: nativeLayout.mainKey(0, Buffer.alloc(0)),
+          ...(last === undefined ? {} : { lt: last }),
+        }
+      : {};
+  const blocks = database.iterate({
+    ...bounds,
+    blockBytes: BLOCK_BYTES,
+    bypassCache: true,
+  });
+  try {
+    for (let block = await blocks.next(); block !== null; block = await blocks.next()) {
+      hash.update(block);
+      countKeys(block, kind, keyCounts);
+      onProgress(block.length);
+    }
+  } finally {
+    await blocks.close();
+  }
+  return { keyCounts, digest: hash.digest('hex') };
 }
 
-function countKeys(
-	block: Buffer,
-	kind: KeyspaceKind,
-	keyCounts: number[],
-): void {
-	let offset = 0;
-	while (offset < block.length) {
-		const keyLength = block.readUInt32LE(offset);
-		const valueLength = block.readUInt32LE(offset + 4);
-		const database = kind === "native" ? (block[offset + 9] ?? 0) : 0;
-		keyCounts[database] = (keyCounts[database] ?? 0) + 1;
-		offset += 8 + keyLength + valueLength;
-	}
+function countKeys(block: Buffer, kind: KeyspaceKind, keyCounts: number[]): void {
+  let offset = 0;
+  while (offset < block.length) {
+    const keyLength = block.readUInt32LE(offset);
+    const valueLength = block.readUInt32LE(offset + 4);
+    const database = kind === 'native' ? (block[offset + 9] ?? 0) : 0;
+    keyCounts[database] = (keyCounts[database] ?? 0) + 1;
+    offset += 8 + keyLength + valueLength;
+  }
 }
 
 /** Where a database that is not being served says it is; null for a raw one, which has no reserved key. */
-export async function readPosition(
-	database: Database,
-	kind: KeyspaceKind,
-): Promise<Position | null> {
-	if (kind === "raw") return null;
-	const record = await database.get(STATE_KEY);
-	const sequence = database.latestSequence();
-	if (record === undefined) {
-		if (sequence > 0)
-			throw new CairnError(
-				"BACKUPVERIFY",
-				`the database ${database.path} has ${sequence} changes but no state record`,
-			);
-		return {
-			sequence,
-			timeline: 1,
-			lastCommitUs: 0,
-			commitCount: 0,
-			keyCounts: new Array<number>(DATABASES).fill(0),
-		};
-	}
-	return { sequence, ...decodeState(record, DATABASES) };
+export async function readPosition(database: Database, kind: KeyspaceKind): Promise<Position | null> {
+  if (kind === 'raw') return null;
+  const record = await database.get(STATE_KEY);
+  const sequence = database.latestSequence();
+  if (record === undefined) {
+    if (sequence > 0)
+      throw new CairnError('BACKUPVERIFY', `the database ${database.path} has ${sequence} changes but no state record`);
+    return {
+      sequence,
+      timeline: 1,
+      lastCommitUs: 0,
+      commitCount: 0,
+      keyCounts: new Array<number>(DATABASES).fill(0),
+    };
+  }
+  return { sequence, ...decodeState(record, DATABASES) };
 }

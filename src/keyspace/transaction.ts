@@ -1,4 +1,6 @@
-/** Seam, filled by the keyspace's author: what a data command may do. Keys and values are the user's bytes. */
+/** What a data command may do. Keys and values are the user's bytes; nothing handed in or out is changed afterwards. */
+import type { ValueType } from './value.js';
+
 export interface StringValue {
   type: 'string';
   bytes: Buffer;
@@ -6,6 +8,24 @@ export interface StringValue {
   expiresAtMs: number | null;
 }
 export type Value = StringValue;
+
+export interface ScanRequest {
+  database: number;
+  /** Only keys after this one; null: from the first. */
+  after: Buffer | null;
+  /** Only keys that begin with these bytes. */
+  prefix: Buffer;
+  /** How many keys are looked at, at most. */
+  limit: number;
+  accept(key: Buffer, type: ValueType): boolean;
+}
+
+export interface ScanPage {
+  /** In byte order. */
+  keys: Buffer[];
+  /** The last key that was looked at when there may be more; null at the end. */
+  next: Buffer | null;
+}
 
 export interface Transaction {
   /** Unix ms, the same for the whole transaction. */
@@ -18,4 +38,6 @@ export interface Transaction {
   flush(database: number | 'all'): void;
   /** Exact, as Redis counts: expired keys that were not yet removed included. */
   keyCount(database: number): number;
+  /** Reads on the calling thread, from disk too: for EXEC; elsewhere `Keyspace.scan`. */
+  scan(request: ScanRequest): ScanPage;
 }

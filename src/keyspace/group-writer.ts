@@ -1,0 +1,222 @@
+/**
+ * Group commit. Executed transactions gather in the open group; at the end of the event loop's turn, or as soon as the
+ * write before it is done, the group is sealed and written as one batch:
+ *
+ *   per commit   LogData (commit-mark.ts), range deletions, then its records
+ *   at the end   one Put of the reserved key (state-record.ts), native keyspaces only
+ *
+ * One group is in the pool at a time. When a write fails, everything that is executed but not written is dropped: each
+ * waiting reply is rejected with the first cause, and memory is again what the database has.
+ */
+import type { CairnError } from '../base/errors.js';
+import { BatchBuilder } from '../engine/index.js';
+import type { Database } from '../engine/types.js';
+import type { CommitClock } from './commit-clock.js';
+import { encodeCommitMark } from './commit-mark.js';
+import type { Layout } from './layout.js';
+import type { LiveTransaction } from './live-transaction.js';
+import { cloneState, encodeState, type State } from './state-record.js';
+import { PendingGroups, WriteGroup } from './write-group.js';
+
+/** A group that has as much is sealed: replies should not wait for others' bulk. */
+const MAX_GROUP_BYTES = 4 << 20;
+
+export interface GroupWriterHost {
+  readonly openDatabase: Database;
+  readonly layout: Layout;
+  readonly clock: CommitClock;
+  /** The write's fsync precedes the reply. */
+  readonly syncEachWrite: boolean;
+  /** Bytes are in the WAL that are not synced. */
+  written(): void;
+  /** A record was executed: it exists now, or does not. */
+  executed(id: string, exists: boolean): void;
+  executedExpiry(database: number, expiresAtMs: number): void;
+  executedFlush(database: number): void;
+  /** A write failed; says what waiting replies answer. */
+  failed(cause: unknown): CairnError;
+}
+
+export class GroupWriter {
+  readonly pending = new PendingGroups();
+  /** With every executed commit. */
+  current: State;
+  /** As the database has it. */
+  private written: State;
+  private open: WriteGroup | null = null;
+  /** The open group's batch. */
+  private readonly batch = new BatchBuilder();
+  private writing: Promise<void> | null = null;
+  private scheduled = false;
+  private paused = false;
+
+  constructor(
+    private readonly host: GroupWriterHost,
+    state: State,
+  ) {
+    this.current = cloneState(state);
+    this.written = cloneState(state);
+  }
+
+  get writtenState(): Readonly<State> {
+    return this.written;
+  }
+
+  /** Another database, or the same one read anew: only while nothing is pending. */
+  reset(state: State): void {
+    this.current = cloneState(state);
+    this.written = cloneState(state);
+  }
+
+  /** Makes the transaction's draft a commit of the open group. */
+  append(tx: LiveTransaction): WriteGroup {
+    const { clock, layout } = this.host;
+    const timeUs = clock.next();
+    const group = this.open ?? this.begin(timeUs);
+    this.batch.logData(encodeCommitMark(timeUs, this.current.timeline));
+    if (tx.flushed !== 0) this.appendFlushes(group, tx.flushed);
+    for (const entry of tx.entries) {
+      const { id, mainKey, record, existed, expiredAtMs } = entry;
+      if (record !== null) this.batch.put(mainKey, record);
+      else if (existed) this.batch.delete(mainKey);
+      group.set(id, record);
+      this.host.executed(id, record !== null);
+      const expiresAtMs = record === null ? null : layout.expiryOf(record);
+      if (expiresAtMs !== expiredAtMs) this.appendExpiry(entry.database, mainKey, expiredAtMs, expiresAtMs);
+    }
+    for (const orphan of tx.orphans) this.batch.delete(orphan);
+    this.current.lastCommitUs = timeUs;
+    this.current.commitCount += 1;
+    if (tx.counts !== null) this.current.keyCounts = tx.counts;
+    if (this.batch.byteLength >= MAX_GROUP_BYTES) this.seal();
+    this.schedule();
+    return group;
+  }
+
+  /** Resolves when everything that was executed is written or failed. */
+  async drain(): Promise<void> {
+    for (let last = this.pending.last; last !== undefined; last = this.pending.last) {
+      await last.settled.catch(() => {});
+    }
+  }
+
+  /** Resolves when no write is running; none begins until `resume`. */
+  async pause(): Promise<void> {
+    this.paused = true;
+    if (this.writing !== null) await this.writing;
+  }
+
+  resume(): void {
+    this.paused = false;
+    this.pump();
+  }
+
+  /** Time of the first commit that is executed but not written, null: there is none. */
+  get firstPendingUs(): number | null {
+    return this.pending.first?.firstCommitUs ?? null;
+  }
+
+  private begin(timeUs: number): WriteGroup {
+    const { kind } = this.host.layout;
+    this.open = new WriteGroup(timeUs, kind === 'native' ? (id) => id.charCodeAt(1) : () => 0);
+    this.pending.push(this.open);
+    return this.open;
+  }
+
+  private appendFlushes(group: WriteGroup, flushed: number): void {
+    const { layout } = this.host;
+    for (let database = 0; database < layout.databases; database += 1) {
+      if ((flushed & (1 << database)) === 0) continue;
+      for (const [from, to] of layout.flushRanges(database, () => this.lastMainKey())) this.batch.deleteRange(from, to);
+      group.flush(database);
+      this.host.executedFlush(database);
+    }
+  }
+
+  private appendExpiry(database: number, mainKey: Buffer, before: number | null, after: number | null): void {
+    const { layout } = this.host;
+    const index = layout.expiryIndex;
+    if (index === null) return;
+    const key = layout.userKey(mainKey);
+    if (before !== null) this.batch.delete(index.key(database, before, key));
+    if (after === null) return;
+    this.batch.put(index.key(database, after, key), EMPTY);
+    this.host.executedExpiry(database, after);
+  }
+
+  /** The highest main key of database and pending groups: where a flush of a raw keyspace ends. Reads the disk. */
+  private lastMainKey(): Buffer | null {
+    const blocks = this.host.openDatabase.iterate({
+      reverse: true,
+      values: false,
+      blockEntries: 1,
+    });
+    const block = blocks.nextSync();
+    void blocks.close();
+    let last = block === null ? null : block.subarray(8, 8 + block.readUInt32LE(0));
+    for (const group of this.pending) {
+      for (const [id] of group.entries()) {
+        const key = Buffer.from(id, 'latin1');
+        if (last === null || Buffer.compare(key, last) > 0) last = key;
+      }
+    }
+    return last;
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.writing !== null || this.paused) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      this.pump();
+    });
+  }
+
+  private seal(): void {
+    const group = this.open;
+    if (group === null) return;
+    this.open = null;
+    group.stateAfter = cloneState(this.current);
+    const { stateKey } = this.host.layout;
+    if (stateKey !== null) this.batch.put(stateKey, encodeState(group.stateAfter));
+    group.rep = this.batch.finish();
+    // A moment that no commit has: a cut between this group and the next has a time of its own.
+    this.host.clock.next();
+  }
+
+  private pump(): void {
+    if (this.writing !== null || this.paused) return;
+    const group = this.pending.first;
+    if (group === undefined) return;
+    if (group === this.open) this.seal();
+    this.writing = this.write(group);
+  }
+
+  private async write(group: WriteGroup): Promise<void> {
+    try {
+      await this.host.openDatabase.write(group.rep as Buffer, {
+        sync: this.host.syncEachWrite,
+      });
+    } catch (error) {
+      this.writing = null;
+      this.fail(error);
+      return;
+    }
+    this.writing = null;
+    this.pending.shift();
+    this.written = group.stateAfter as State;
+    this.host.written();
+    group.resolve();
+    this.pump();
+  }
+
+  private fail(cause: unknown): void {
+    const error = this.host.failed(cause);
+    this.open = null;
+    this.batch.reset();
+    this.current = cloneState(this.written);
+    for (const group of this.pending.clear()) group.reject(error);
+  }
+}
+
+const EMPTY = Buffer.alloc(0);

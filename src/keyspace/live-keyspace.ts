@@ -1,0 +1,515 @@
+/**
+ * The keyspace: executes transactions, lets the group writer make them durable, pauses it for a cut, and exchanges the
+ * database under everything for a restore in place.
+ *
+ *   execute → LiveTransaction (draft) → GroupWriter (open group → RocksDB) → Outcome.durable
+ *                    │ missed
+ *                    └→ Fetches (pool) → the body once more
+ *
+ * Everything runs on the event loop's thread. A pause, an exchange and a storage check exclude each other.
+ */
+import { assert } from '../base/assert.js';
+import { CairnError, toCairnError } from '../base/errors.js';
+import { BatchBuilder } from '../engine/index.js';
+import type { Database } from '../engine/types.js';
+import { CommitClock } from './commit-clock.js';
+import { Exclusive } from './exclusive.js';
+import { type Due, Expirer, type ExpirerHost } from './expirer.js';
+import { Fetch, Fetches } from './fetches.js';
+import { GroupWriter, type GroupWriterHost } from './group-writer.js';
+import type { KeyRef, Keyspace, Outcome, Watch } from './keyspace.js';
+import { type Layout, nativeLayout } from './layout.js';
+import { LiveTransaction, type View } from './live-transaction.js';
+import { type KeyspaceOptions, loadState } from './open.js';
+import type { KeyspaceKind, Position } from './port.js';
+import { rawLayout, saveRawState } from './raw.js';
+import { collectLayer, ScanMerge } from './scan.js';
+import { ScanCursors } from './scan-cursors.js';
+import { cloneState, emptyState, encodeState, type State } from './state-record.js';
+import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
+import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
+import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
+
+export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHost, WalSyncerHost {
+  readonly cursors = new ScanCursors();
+  readonly clock: CommitClock;
+  readonly expire: boolean;
+  database: Database | null;
+  layout: Layout;
+  unavailable: CairnError | null;
+  generation = 1;
+  private storageError: CairnError | null = null;
+  private readOnly = false;
+  private closing: Promise<void> | null = null;
+  /** Settles when the running exchange is over, null: none runs. */
+  private exchanging: Promise<void> | null = null;
+  private readonly exclusive = new Exclusive();
+  private readonly writer: GroupWriter;
+  private readonly tx: LiveTransaction;
+  private readonly fetches = new Fetches();
+  private readonly watches: Watches;
+  private readonly expirer: Expirer;
+  private readonly syncer: WalSyncer;
+
+  /** state: of options.database, null when there is none. */
+  constructor(
+    private readonly options: KeyspaceOptions,
+    state: State | null,
+  ) {
+    this.database = options.database;
+    this.layout = layoutOf(options.kind);
+    this.expire = options.expire;
+    this.unavailable = state === null ? didNotOpen(options.failure) : null;
+    const start = state ?? emptyState(options.timeline, this.layout.databases);
+    this.clock = new CommitClock(options.wallClock, Math.max(options.clockFloorUs, start.lastCommitUs + 1));
+    this.writer = new GroupWriter(this, start);
+    this.tx = new LiveTransaction(this);
+    this.watches = new Watches(
+      (id, database) => this.peek(id, database),
+      () => (this.expire ? this.clock.wallMs() : null),
+    );
+    this.expirer = new Expirer(this);
+    this.syncer = new WalSyncer(this);
+    this.expirer.start();
+    this.syncer.start();
+  }
+
+  get kind(): KeyspaceKind {
+    return this.layout.kind;
+  }
+
+  get writesRefused(): CairnError | null {
+    return this.storageError ?? (this.readOnly ? stopped() : null);
+  }
+
+  get position(): Position {
+    return {
+      sequence: this.openDatabase.latestSequence(),
+      ...cloneState(this.writer.writtenState),
+    };
+  }
+
+  nowUs(): number {
+    return this.clock.now();
+  }
+
+  raiseClock(us: number): void {
+    this.clock.raise(us);
+  }
+
+  // ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[]): Outcome<T> | Promise<Outcome<T>> {
+    if (this.unavailable !== null) throw this.unavailable;
+    const outcome = this.attempt(body, null);
+    return outcome ?? this.executeFetched(body, keys, this.tx.missed as Buffer);
+  }
+
+  /** null: a key has to be fetched first, `tx.missed` is it. */
+  private attempt<B extends Transaction, T>(
+    body: (tx: B) => T,
+    resident: ReadonlyMap<string, Buffer | null> | null,
+  ): Outcome<T> | null {
+    const { tx } = this;
+    assert(!tx.active, 'a transaction was begun inside another one');
+    tx.begin(this.clock.wallMs(), resident);
+    let value: T;
+    try {
+      value = body(tx as unknown as B);
+    } catch (error) {
+      if (tx.missed !== null) return null;
+      throw error;
+    } finally {
+      tx.end();
+    }
+    if (tx.missed !== null) return null;
+    const group = tx.dirty ? this.writer.append(tx) : tx.seen;
+    return { value, durable: group === null ? null : group.settled };
+  }
+
+  private async executeFetched<T>(
+    body: (tx: Transaction) => T,
+    keys: (() => KeyRef[]) | undefined,
+    missed: Buffer,
+  ): Promise<Outcome<T>> {
+    const fetch = new Fetch();
+    try {
+      const { layout } = this;
+      let wanted = [missed, ...(keys?.() ?? []).map(({ database, key }) => layout.mainKey(database, key))];
+      for (;;) {
+        const { generation } = this;
+        await this.fetch(fetch, wanted);
+        if (this.unavailable !== null) await this.becomeAvailable();
+        // Another database: what was missed there may be in memory here, and keys may be laid out otherwise.
+        if (generation !== this.generation) fetch.resident.clear();
+        const outcome = this.attempt(body, fetch.resident);
+        if (outcome !== null) return outcome;
+        wanted = [this.tx.missed as Buffer];
+      }
+    } finally {
+      this.fetches.end(fetch);
+    }
+  }
+
+  private async fetch(fetch: Fetch, mainKeys: Buffer[]): Promise<void> {
+    const wanted = new Map<string, Buffer>();
+    for (const mainKey of mainKeys) {
+      const id = mainKey.toString('latin1');
+      // What is executed but not written is not in the database: the transaction will find it among the groups.
+      if (fetch.resident.has(id) || this.writer.pending.find(id, this.databaseOf(id)) !== undefined) continue;
+      wanted.set(id, mainKey);
+    }
+    if (wanted.size === 0) return;
+    for (const id of wanted.keys()) this.fetches.await(fetch, id);
+    const { generation } = this;
+    let records: (Buffer | undefined)[];
+    try {
+      records = await this.openDatabase.multiGet([...wanted.values()]);
+    } catch (error) {
+      if (generation !== this.generation) return;
+      throw error;
+    }
+    let at = 0;
+    for (const id of wanted.keys()) {
+      if (fetch.awaited.has(id)) fetch.resident.set(id, records[at] ?? null);
+      at += 1;
+    }
+  }
+
+  private async becomeAvailable(): Promise<void> {
+    if (this.exchanging !== null) await this.exchanging;
+    if (this.unavailable !== null) throw this.unavailable;
+  }
+
+  async scan(request: ScanRequest): Promise<ScanPage> {
+    if (this.unavailable !== null) throw this.unavailable;
+    const { layout } = this;
+    const database = this.openDatabase;
+    const layer = collectLayer(layout, this.writer.pending, request);
+    const merge = new ScanMerge(layout, request, layer.sorted(), this.expire ? this.clock.wallMs() : null);
+    if (!layer.hidden) await this.scanDatabase(database, merge);
+    const page = merge.finish();
+    if (layer.seen !== null) await layer.seen.settled;
+    return page;
+  }
+
+  private async scanDatabase(database: Database, merge: ScanMerge): Promise<void> {
+    const { generation } = this;
+    const snapshot = database.snapshot();
+    const blocks = database.iterate({ ...merge.range, snapshot });
+    try {
+      for (let block = await blocks.next(); block !== null && merge.take(block); block = await blocks.next());
+    } catch (error) {
+      // The database was exchanged and closed under the scan: to be asked again.
+      throw generation === this.generation ? error : loading();
+    } finally {
+      await blocks.close();
+      if (!database.closed) snapshot.release();
+    }
+  }
+
+  watch(previous: Watch | null, keys: KeyRef[]): Watch {
+    if (this.unavailable !== null) throw this.unavailable;
+    const watch = previous instanceof KeyWatch ? previous : this.watches.create();
+    for (const { database, key } of keys) {
+      this.watches.add(watch, this.layout.mainKey(database, key).toString('latin1'), database);
+    }
+    return watch;
+  }
+
+  private peek(id: string, database: number): WatchedRecord | Promise<WatchedRecord> {
+    const pending = this.writer.pending.find(id, database)?.lookup(id, database);
+    if (pending !== undefined) return this.watchedRecord(pending);
+    const mainKey = Buffer.from(id, 'latin1');
+    const cached = this.openDatabase.getCached(mainKey);
+    if (cached !== null) return this.watchedRecord(cached ?? null);
+    return this.openDatabase.get(mainKey).then((record) => this.watchedRecord(record ?? null));
+  }
+
+  private watchedRecord(record: Buffer | null): WatchedRecord {
+    if (record === null) return { exists: false, expiresAtMs: null };
+    const expiresAtMs = this.expire ? this.layout.expiryOf(record) : null;
+    if (expiresAtMs !== null && this.clock.wallMs() > expiresAtMs) return { exists: false, expiresAtMs: null };
+    return { exists: true, expiresAtMs };
+  }
+
+  private databaseOf(id: string): number {
+    return this.layout.kind === 'native' ? id.charCodeAt(1) : 0;
+  }
+
+  // ── cut and exchange ──────────────────────────────────────────────────────────────────────────────────────────
+
+  pausedBetweenGroups<T>(body: (position: Position, markUs: number) => Promise<T>): Promise<T> {
+    return this.exclusive.run(async () => {
+      if (this.database === null) throw this.unavailable ?? didNotOpen(undefined);
+      await this.writer.pause();
+      try {
+        const { position } = this;
+        await this.saveRawState();
+        return await body(position, this.markUs());
+      } finally {
+        this.writer.resume();
+      }
+    });
+  }
+
+  /**
+   * A moment after every written commit and before every other one. What is executed already has its time: then it
+   * is just before the first of those. (Between two groups the clock always leaves one moment free.)
+   */
+  private markUs(): number {
+    const firstPending = this.writer.firstPendingUs;
+    return firstPending === null ? this.clock.next() : firstPending - 1;
+  }
+
+  exchange(
+    body: (position: Position | null) => Promise<{ database: Database; timeline: number; kind: KeyspaceKind }>,
+  ): Promise<{ previous: Database | null; downtimeMs: number }> {
+    return this.exclusive.run(async () => {
+      assert(this.closing === null, 'an exchange was begun on a closed keyspace');
+      const before = this.unavailable;
+      const startedAt = performance.now();
+      this.unavailable = loading();
+      let finish = (): void => {};
+      this.exchanging = new Promise((resolve) => (finish = resolve));
+      try {
+        await this.writer.drain();
+        await this.saveRawState();
+        const next = await body(this.database === null ? null : this.position);
+        const state = await loadState(next.database, next.kind, next.timeline, this.options.rawStatePath);
+        const previous = this.database;
+        this.serve(next.database, next.kind, state);
+        this.unavailable = null;
+        return {
+          previous,
+          downtimeMs: Math.round(performance.now() - startedAt),
+        };
+      } catch (error) {
+        this.unavailable = before;
+        throw error;
+      } finally {
+        this.exchanging = null;
+        finish();
+      }
+    });
+  }
+
+  private serve(database: Database, kind: KeyspaceKind, state: State): void {
+    this.database = database;
+    this.layout = layoutOf(kind);
+    this.clock.raise(state.lastCommitUs + 1);
+    this.writer.reset(state);
+    this.storageError = null;
+    this.generation += 1;
+    this.fetches.spoilAll();
+    this.watches.touchAll();
+    this.expirer.reset();
+    this.syncer.clear();
+  }
+
+  // ── writes stopped and resumed ────────────────────────────────────────────────────────────────────────────────
+
+  async setReadOnly(on: boolean): Promise<void> {
+    if (on) {
+      this.readOnly = true;
+      // What was executed before is answered for before this is.
+      await this.writer.drain();
+      return;
+    }
+    await this.exclusive.run(async () => {
+      if (this.unavailable !== null) throw this.unavailable;
+      await this.writer.drain();
+      await this.checkStorage();
+      this.storageError = null;
+      this.readOnly = false;
+    });
+  }
+
+  /** Throws MISCONF when the storage does not take writes. */
+  private async checkStorage(): Promise<void> {
+    const database = this.openDatabase;
+    try {
+      if (this.storageError !== null) await database.resume();
+      await this.testWrite(database);
+      await database.syncWal();
+    } catch (error) {
+      this.storageError ??= this.refusal(error);
+      throw new CairnError('MISCONF', `the storage still refuses writes: ${toCairnError(error, 'MISCONF').message}`, {
+        hint: 'Remove the cause, then ADMIN.READONLY OFF again.',
+        details: { path: database.path },
+        cause: error,
+      });
+    }
+    // What the failed write left is the database's to say, not memory's.
+    if (this.storageError === null) return;
+    const { timeline } = this.writer.writtenState;
+    await this.saveRawState();
+    this.writer.reset(await loadState(database, this.kind, timeline, this.options.rawStatePath));
+    this.fetches.spoilAll();
+    this.expirer.reset();
+  }
+
+  /** Writes the reserved key again as it is: it takes the way that commits take, and changes nothing. */
+  private async testWrite(database: Database): Promise<void> {
+    const { stateKey } = this.layout;
+    if (stateKey === null) return;
+    const state = cloneState(this.writer.writtenState);
+    const stored = await database.get(stateKey);
+    const batch = new BatchBuilder();
+    batch.put(stateKey, stored ?? encodeState(state));
+    await database.write(batch.finish(), { sync: true });
+  }
+
+  // ── what the parts ask of the keyspace ────────────────────────────────────────────────────────────────────────
+
+  get openDatabase(): Database {
+    if (this.database === null) throw this.unavailable ?? didNotOpen(undefined);
+    return this.database;
+  }
+
+  get pending(): GroupWriter['pending'] {
+    return this.writer.pending;
+  }
+
+  get keyCounts(): readonly number[] {
+    return this.writer.current.keyCounts;
+  }
+
+  get durability(): Durability {
+    return this.options.durability();
+  }
+
+  get syncEachWrite(): boolean {
+    return this.options.durability() === 'always';
+  }
+
+  written(): void {
+    if (!this.syncEachWrite) this.syncer.mark();
+  }
+
+  executed(id: string, exists: boolean): void {
+    if (this.watches.size > 0) this.watches.touch(id, exists);
+    if (this.fetches.size > 0) this.fetches.spoil(id);
+  }
+
+  executedExpiry(database: number, expiresAtMs: number): void {
+    this.expirer.noteExpiry(database, expiresAtMs);
+  }
+
+  executedFlush(database: number): void {
+    this.watches.flush(database);
+    this.fetches.spoilAll();
+  }
+
+  failed(cause: unknown): CairnError {
+    this.storageError ??= this.refusal(cause);
+    this.fetches.spoilAll();
+    this.options.log.error('write failed, writes are refused', {
+      path: this.database?.path,
+      error: cause,
+    });
+    return this.storageError;
+  }
+
+  syncFailed(error: unknown): void {
+    this.storageError ??= this.refusal(error);
+    this.options.log.error('sync failed, writes are refused', {
+      path: this.database?.path,
+      error,
+    });
+  }
+
+  private refusal(cause: unknown): CairnError {
+    const error = toCairnError(cause, 'MISCONF');
+    return new CairnError('MISCONF', `writes are refused after a storage error: ${error.message}`, {
+      hint: 'Remove the cause, then ADMIN.READONLY OFF checks the storage and resumes writes.',
+      details: error.details,
+      cause,
+    });
+  }
+
+  expirySource(): ReturnType<ExpirerHost['expirySource']> {
+    const { database, layout } = this;
+    if (!this.expire || database === null || layout.expiryIndex === null) return null;
+    if (this.unavailable !== null || this.writesRefused !== null) return null;
+    return {
+      database,
+      index: layout.expiryIndex,
+      databases: layout.databases,
+      nowMs: this.clock.wallMs(),
+    };
+  }
+
+  async settled(): Promise<void> {
+    await this.writer.pending.last?.settled;
+  }
+
+  async removeDue(due: Due[]): Promise<void> {
+    if (this.unavailable !== null || this.writesRefused !== null) return;
+    const outcome = await this.execute(
+      (tx) => {
+        for (const { database, key, expiresAtMs } of due) (tx as LiveTransaction).expireDue(database, key, expiresAtMs);
+      },
+      () => due,
+    );
+    await outcome.durable;
+  }
+
+  expiryFailed(error: unknown): void {
+    // A failed write is logged where it failed; during an exchange the walk may lose its database.
+    if (this.unavailable !== null || this.storageError !== null) return;
+    this.options.log.error('removing expired keys failed', { error });
+  }
+
+  private async saveRawState(): Promise<void> {
+    if (this.layout.kind !== 'raw' || this.database === null || this.options.rawStatePath === undefined) return;
+    await saveRawState(this.database, this.options.rawStatePath, this.writer.writtenState);
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  close(): Promise<void> {
+    this.closing ??= this.exclusive.run(async () => {
+      this.unavailable = new CairnError('LOADING', 'the server is stopping');
+      await this.expirer.stop();
+      await this.syncer.stop();
+      const { database } = this;
+      if (database === null) return;
+      await this.writer.drain();
+      try {
+        if (this.storageError === null) {
+          await database.syncWal();
+          await this.saveRawState();
+        }
+      } finally {
+        await database.close();
+      }
+    });
+    return this.closing;
+  }
+}
+
+function layoutOf(kind: KeyspaceKind): Layout {
+  return kind === 'native' ? nativeLayout : rawLayout;
+}
+
+function loading(): CairnError {
+  return new CairnError('LOADING', 'Cairn is swapping in a restored state', {
+    hint: 'Send the command again in a moment; the connection stays open.',
+  });
+}
+
+function stopped(): CairnError {
+  return new CairnError('READONLY', "You can't write against a read only database: writes were stopped", {
+    hint: 'ADMIN.READONLY OFF allows them again.',
+  });
+}
+
+function didNotOpen(failure: CairnError | undefined): CairnError {
+  const why = failure === undefined ? 'no database is open' : `the database did not open: ${failure.message}`;
+  return new CairnError('MISCONF', why, {
+    hint: 'ADMIN.BACKUP LIST, VERIFY and RESTORE work; a restore brings a database back.',
+    details: failure?.details ?? {},
+    cause: failure,
+  });
+}

@@ -1,0 +1,260 @@
+/**
+ * The one transaction object of a keyspace. Transactions are serial, so it is used again for every one: `begin`, then
+ * body, then the writer takes the draft away (or nobody does, and it never was).
+ *
+ * A read looks into the draft, the groups that are not written yet, what was fetched for this try, and at last into
+ * RocksDB's memory. Where all that does not know the key the transaction is `missed`: the body is stopped, the key
+ * fetched from disk, and the body run again. The mark stays if the body swallows the exception.
+ */
+import type { CairnError } from '../base/errors.js';
+import type { Database } from '../engine/types.js';
+import type { Layout } from './layout.js';
+import { collectLayer, ScanMerge } from './scan.js';
+import type { ScanPage, ScanRequest, Transaction, Value } from './transaction.js';
+import type { PendingGroups, WriteGroup } from './write-group.js';
+
+/** What a transaction sees of its keyspace. */
+export interface View {
+  readonly layout: Layout;
+  readonly openDatabase: Database;
+  readonly pending: PendingGroups;
+  /** With every executed commit. */
+  readonly keyCounts: readonly number[];
+  readonly writesRefused: CairnError | null;
+  /** false: nothing expires. */
+  readonly expire: boolean;
+}
+
+/** A key that this transaction wrote; the last write counts. */
+export interface DraftEntry {
+  id: string;
+  database: number;
+  mainKey: Buffer;
+  /** null: deleted. */
+  record: Buffer | null;
+  /** What was there before the transaction. */
+  existed: boolean;
+  expiredAtMs: number | null;
+}
+
+const MISS = new Error('a key has to be fetched from disk before this can go on');
+const INDEX_ABOVE = 8;
+
+export class LiveTransaction implements Transaction {
+  nowMs = 0;
+  active = false;
+  /** The main key that has to be fetched, null: none. */
+  missed: Buffer | null = null;
+  /** The newest group not yet written of which something was seen. */
+  seen: WriteGroup | null = null;
+  entries: DraftEntry[] = [];
+  /** Databases to be emptied before the entries are written, one bit each. */
+  flushed = 0;
+  /** Key counts after this transaction; null: as before. */
+  counts: number[] | null = null;
+  /** Index entries without a main record, to be removed. */
+  orphans: Buffer[] = [];
+  private index: Map<string, DraftEntry> | null = null;
+  private resident: ReadonlyMap<string, Buffer | null> | null = null;
+  /** The key that was looked up last: reading and then writing it is the common case. */
+  private lastKey: Buffer | null = null;
+  private lastDatabase = 0;
+  private lastMainKey: Buffer = Buffer.alloc(0);
+  private lastId = '';
+  private lastBase: Buffer | null | undefined;
+
+  constructor(private readonly view: View) {}
+
+  begin(nowMs: number, resident: ReadonlyMap<string, Buffer | null> | null): void {
+    this.nowMs = nowMs;
+    this.active = true;
+    this.missed = null;
+    this.seen = null;
+    if (this.entries.length > 0) this.entries = [];
+    if (this.orphans.length > 0) this.orphans = [];
+    this.index = null;
+    this.flushed = 0;
+    this.counts = null;
+    this.resident = resident;
+    this.lastKey = null;
+  }
+
+  end(): void {
+    this.active = false;
+    this.resident = null;
+    this.lastKey = null;
+    this.lastBase = undefined;
+  }
+
+  get dirty(): boolean {
+    return this.entries.length > 0 || this.flushed !== 0 || this.orphans.length > 0;
+  }
+
+  get(database: number, key: Buffer): Value | undefined {
+    const record = this.current(database, key);
+    return record === null ? undefined : this.view.layout.decode(record);
+  }
+
+  put(database: number, key: Buffer, value: Value): void {
+    this.requireWritable();
+    const record = this.view.layout.encode(value);
+    const entry = this.entry(database, key);
+    if (entry.record === null) this.count(database, 1);
+    entry.record = record;
+  }
+
+  delete(database: number, key: Buffer): boolean {
+    if (this.current(database, key) === null) return false;
+    this.requireWritable();
+    const entry = this.entry(database, key);
+    entry.record = null;
+    this.count(database, -1);
+    return true;
+  }
+
+  flush(database: number | 'all'): void {
+    this.requireWritable();
+    if (database === 'all') {
+      for (let each = 0; each < this.view.layout.databases; each += 1) this.flushOne(each);
+    } else {
+      this.flushOne(database);
+    }
+  }
+
+  keyCount(database: number): number {
+    this.seen = this.view.pending.last ?? null;
+    return (this.counts ?? this.view.keyCounts)[database] ?? 0;
+  }
+
+  scan(request: ScanRequest): ScanPage {
+    const { layout, pending, openDatabase, expire } = this.view;
+    const layer = collectLayer(layout, pending, request);
+    if (layer.seen !== null) this.seen = layer.seen;
+    layer.add(this.entries, (this.flushed & (1 << request.database)) !== 0);
+    const merge = new ScanMerge(layout, request, layer.sorted(), expire ? this.nowMs : null);
+    if (layer.hidden) return merge.finish();
+    const blocks = openDatabase.iterate(merge.range);
+    try {
+      for (let block = blocks.nextSync(); block !== null && merge.take(block); block = blocks.nextSync());
+    } finally {
+      // Nothing of it runs in the pool, so there is nothing to wait for.
+      void blocks.close();
+    }
+    return merge.finish();
+  }
+
+  /** For the active expiry: removes the key if it still expires at that time, and an index entry that stands for none. */
+  expireDue(database: number, key: Buffer, expiresAtMs: number): void {
+    const index = this.view.layout.expiryIndex;
+    if (index === null) return;
+    const record = this.read(database, key);
+    if (record !== null && this.view.layout.expiryOf(record) === expiresAtMs) this.current(database, key);
+    else this.orphans.push(index.key(database, expiresAtMs, key));
+  }
+
+  /** The record as a command may see it: an expired one is null, and removed where that is allowed. */
+  private current(database: number, key: Buffer): Buffer | null {
+    const record = this.read(database, key);
+    if (record === null || !this.view.expire) return record;
+    const expiresAtMs = this.view.layout.expiryOf(record);
+    if (expiresAtMs === null || this.nowMs <= expiresAtMs) return record;
+    if (this.view.writesRefused === null) {
+      const entry = this.entry(database, key);
+      entry.record = null;
+      this.count(database, -1);
+    }
+    return null;
+  }
+
+  private read(database: number, key: Buffer): Buffer | null {
+    this.identify(database, key);
+    const entry = this.find(this.lastId);
+    if (entry !== undefined) return entry.record;
+    return this.base();
+  }
+
+  /** The draft's entry for a key, made from what was there before where it is new. */
+  private entry(database: number, key: Buffer): DraftEntry {
+    this.identify(database, key);
+    const known = this.find(this.lastId);
+    if (known !== undefined) return known;
+    const record = this.base();
+    const entry: DraftEntry = {
+      id: this.lastId,
+      database,
+      mainKey: this.lastMainKey,
+      record,
+      existed: record !== null,
+      expiredAtMs: record === null ? null : this.view.layout.expiryOf(record),
+    };
+    this.entries.push(entry);
+    if (this.index !== null) this.index.set(entry.id, entry);
+    else if (this.entries.length > INDEX_ABOVE) this.index = new Map(this.entries.map((each) => [each.id, each]));
+    return entry;
+  }
+
+  private find(id: string): DraftEntry | undefined {
+    if (this.index !== null) return this.index.get(id);
+    for (const entry of this.entries) if (entry.id === id) return entry;
+    return undefined;
+  }
+
+  private identify(database: number, key: Buffer): void {
+    if (this.lastKey === key && this.lastDatabase === database) return;
+    this.lastMainKey = this.view.layout.mainKey(database, key);
+    this.lastId = this.lastMainKey.toString('latin1');
+    this.lastKey = key;
+    this.lastDatabase = database;
+    this.lastBase = undefined;
+  }
+
+  /** What was there before this transaction, for the key that was identified last. */
+  private base(): Buffer | null {
+    if ((this.flushed & (1 << this.lastDatabase)) !== 0) return null;
+    if (this.lastBase === undefined) this.lastBase = this.lookup();
+    return this.lastBase;
+  }
+
+  private lookup(): Buffer | null {
+    const { pending } = this.view;
+    const id = this.lastId;
+    if (pending.length > 0) {
+      const group = pending.find(id, this.lastDatabase);
+      if (group !== undefined) {
+        this.see(group);
+        return group.lookup(id, this.lastDatabase) as Buffer | null;
+      }
+    }
+    const fetched = this.resident?.get(id);
+    if (fetched !== undefined) return fetched;
+    const cached = this.view.openDatabase.getCached(this.lastMainKey);
+    if (cached === undefined) return null;
+    if (cached !== null) return cached;
+    this.missed = this.lastMainKey;
+    throw MISS;
+  }
+
+  private see(group: WriteGroup): void {
+    if (this.seen === null || group.firstCommitUs > this.seen.firstCommitUs) this.seen = group;
+  }
+
+  private flushOne(database: number): void {
+    const counts = this.counts ?? this.view.keyCounts;
+    if (counts[database] === 0) return;
+    this.counts = counts.slice();
+    this.counts[database] = 0;
+    this.flushed |= 1 << database;
+    this.entries = this.entries.filter((entry) => entry.database !== database);
+    if (this.index !== null) this.index = new Map(this.entries.map((each) => [each.id, each]));
+    this.lastBase = undefined;
+  }
+
+  private count(database: number, by: number): void {
+    this.counts ??= this.view.keyCounts.slice();
+    this.counts[database] = (this.counts[database] ?? 0) + by;
+  }
+
+  private requireWritable(): void {
+    if (this.view.writesRefused !== null) throw this.view.writesRefused;
+  }
+}

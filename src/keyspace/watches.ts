@@ -1,0 +1,130 @@
+/**
+ * WATCH. A watch is touched when one of its keys is written, goes away or expires, or when the database is exchanged.
+ *
+ * What each key was at the time of the watch is kept, so that no change is no change: a flush or the removal of an
+ * expired key does not touch who watched a missing key, as in Redis. A key whose time comes is changed then, even if
+ * nobody removed it yet. Where memory alone cannot tell what a key is, it is looked up in the background.
+ */
+import type { Watch } from './keyspace.js';
+
+export interface WatchedRecord {
+  exists: boolean;
+  expiresAtMs: number | null;
+}
+
+interface Watched {
+  id: string;
+  database: number;
+  /** null: not known yet. */
+  before: WatchedRecord | null;
+}
+
+export class Watches {
+  private readonly byId = new Map<string, Set<KeyWatch>>();
+
+  constructor(
+    /** What the key is now, where that is known without the disk. */
+    private readonly peek: (id: string, database: number) => WatchedRecord | Promise<WatchedRecord>,
+    /** Unix ms, null: nothing expires. */
+    private readonly nowMs: () => number | null,
+  ) {}
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  create(): KeyWatch {
+    return new KeyWatch(this, this.nowMs);
+  }
+
+  add(watch: KeyWatch, id: string, database: number): void {
+    if (watch.has(id)) return;
+    const watched: Watched = { id, database, before: null };
+    watch.hold(watched);
+    let watchers = this.byId.get(id);
+    if (watchers === undefined) {
+      watchers = new Set();
+      this.byId.set(id, watchers);
+    }
+    watchers.add(watch);
+    const now = this.peek(id, database);
+    if (now instanceof Promise) {
+      // If the key is written meanwhile the watch is touched anyway. If it cannot be read, EXEC's own reads will say so.
+      now.then((found) => (watched.before = found)).catch(() => {});
+    } else {
+      watched.before = now;
+    }
+  }
+
+  remove(watch: KeyWatch, id: string): void {
+    const watchers = this.byId.get(id);
+    if (watchers === undefined) return;
+    watchers.delete(watch);
+    if (watchers.size === 0) this.byId.delete(id);
+  }
+
+  /** A key was written (exists) or went away. */
+  touch(id: string, exists: boolean): void {
+    const watchers = this.byId.get(id);
+    if (watchers === undefined) return;
+    for (const watch of watchers) watch.changed(id, exists);
+  }
+
+  /** Every key of a database went away. */
+  flush(database: number): void {
+    for (const [id, watchers] of this.byId) {
+      for (const watch of watchers) if (watch.databaseOf(id) === database) watch.changed(id, false);
+    }
+  }
+
+  touchAll(): void {
+    for (const watchers of this.byId.values()) for (const watch of watchers) watch.touch();
+  }
+}
+
+export class KeyWatch implements Watch {
+  private flagged = false;
+  private readonly watched = new Map<string, Watched>();
+
+  constructor(
+    private readonly owner: Watches,
+    private readonly nowMs: () => number | null,
+  ) {}
+
+  get touched(): boolean {
+    if (this.flagged) return true;
+    const nowMs = this.nowMs();
+    if (nowMs === null) return false;
+    for (const { before } of this.watched.values()) {
+      if (before?.expiresAtMs != null && nowMs > before.expiresAtMs) return true;
+    }
+    return false;
+  }
+
+  release(): void {
+    for (const id of this.watched.keys()) this.owner.remove(this, id);
+    this.watched.clear();
+  }
+
+  has(id: string): boolean {
+    return this.watched.has(id);
+  }
+
+  hold(watched: Watched): void {
+    this.watched.set(watched.id, watched);
+  }
+
+  databaseOf(id: string): number | undefined {
+    return this.watched.get(id)?.database;
+  }
+
+  changed(id: string, exists: boolean): void {
+    const before = this.watched.get(id)?.before;
+    if (!exists && before != null && !before.exists) return;
+    this.flagged = true;
+  }
+
+  touch(): void {
+    this.flagged = true;
+  }
+}
