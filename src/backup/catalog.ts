@@ -6,41 +6,37 @@
  * A backup is listed when its manifest is there. Its state document (pin, verdicts) changes later; one that is lost or
  * damaged means pinned, because nobody can tell any more that it was not.
  */
-import { CairnError } from "../base/errors.js";
-import { sha256 } from "../base/hash.js";
+import { CairnError } from '../base/errors.js';
+import { sha256 } from '../base/hash.js';
 import {
-	type BackupState,
-	decodeFileList,
-	decodeManifest,
-	decodeState,
-	encodeState,
-	type FileList,
-	listKey,
-	type Manifest,
-	manifestKey,
-	newState,
-	parseManifestKey,
-	parseStateKey,
-	stateKey,
-} from "../format/index.js";
-import type { Log } from "../observability/log.js";
-import {
-	type Store,
-	type StoreEntry,
-	StoreObjectMissing,
-} from "../storage/store.js";
+  type BackupState,
+  decodeFileList,
+  decodeManifest,
+  decodeState,
+  encodeState,
+  type FileList,
+  listKey,
+  type Manifest,
+  manifestKey,
+  newState,
+  parseManifestKey,
+  parseStateKey,
+  stateKey,
+} from '../format/index.js';
+import type { Log } from '../observability/log.js';
+import { type Store, type StoreEntry, StoreObjectMissing } from '../storage/store.js';
 
 export interface BackupEntry {
-	id: number;
-	/** null: unreadable, see manifestError. */
-	manifest: Manifest | null;
-	manifestError: CairnError | null;
-	/** SHA-256 of the manifest file as it is now. */
-	manifestSha256: string | null;
-	state: BackupState;
-	/** false: lost or damaged, `state` is the careful default. */
-	stateKnown: boolean;
-	status: "complete" | "incomplete" | "corrupt";
+  id: number;
+  /** null: unreadable, see manifestError. */
+  manifest: Manifest | null;
+  manifestError: CairnError | null;
+  /** SHA-256 of the manifest file as it is now. */
+  manifestSha256: string | null;
+  state: BackupState;
+  /** false: lost or damaged, `state` is the careful default. */
+  stateKnown: boolean;
+  status: 'complete' | 'incomplete' | 'corrupt';
 }
 
 const MAX_MANIFEST_BYTES = 1 << 20;
@@ -50,314 +46,275 @@ const READS_AT_ONCE = 16;
 const LISTS_KEPT = 8;
 
 interface Loaded<T> {
-	version: string;
-	value: T;
+  version: string;
+  value: T;
 }
 type LoadedManifest = {
-	manifest: Manifest | null;
-	error: CairnError | null;
-	sha256: string | null;
+  manifest: Manifest | null;
+  error: CairnError | null;
+  sha256: string | null;
 };
 
 export class Catalog {
-	readonly #store: Store;
-	readonly #log: Log;
-	#manifests = new Map<number, Loaded<LoadedManifest>>();
-	#states = new Map<number, Loaded<BackupState | null>>();
-	#entries = new Map<number, BackupEntry>();
-	readonly #lists = new Map<string, FileList>();
-	/** Verdicts of a server that may not write to the repository. */
-	readonly #ownVerdicts = new Map<
-		number,
-		{ status: BackupEntry["status"]; reason: string | null }
-	>();
-	#running: Promise<void> | null = null;
-	#queued: Promise<void> | null = null;
-	#stateWrites: Promise<unknown> = Promise.resolve();
+  readonly #store: Store;
+  readonly #log: Log;
+  #manifests = new Map<number, Loaded<LoadedManifest>>();
+  #states = new Map<number, Loaded<BackupState | null>>();
+  #entries = new Map<number, BackupEntry>();
+  readonly #lists = new Map<string, FileList>();
+  /** Verdicts of a server that may not write to the repository. */
+  readonly #ownVerdicts = new Map<number, { status: BackupEntry['status']; reason: string | null }>();
+  #running: Promise<void> | null = null;
+  #queued: Promise<void> | null = null;
+  #stateWrites: Promise<unknown> = Promise.resolve();
 
-	constructor(store: Store, log: Log) {
-		this.#store = store;
-		this.#log = log;
-	}
+  constructor(store: Store, log: Log) {
+    this.#store = store;
+    this.#log = log;
+  }
 
-	/** Brings memory up to the files. A call made while one runs starts another after it, so that it sees what the caller did. */
-	refresh(): Promise<void> {
-		if (this.#running === null) {
-			this.#running = this.#refresh().finally(() => {
-				this.#running = null;
-			});
-			return this.#running;
-		}
-		this.#queued ??= this.#running
-			.catch(() => undefined)
-			.then(() => {
-				this.#queued = null;
-				return this.refresh();
-			});
-		return this.#queued;
-	}
+  /** Brings memory up to the files. A call made while one runs starts another after it, so that it sees what the caller did. */
+  refresh(): Promise<void> {
+    if (this.#running === null) {
+      this.#running = this.#refresh().finally(() => {
+        this.#running = null;
+      });
+      return this.#running;
+    }
+    this.#queued ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#queued = null;
+        return this.refresh();
+      });
+    return this.#queued;
+  }
 
-	/** Oldest first. */
-	entries(): BackupEntry[] {
-		return [...this.#entries.values()].sort((a, b) => a.id - b.id);
-	}
+  /** Oldest first. */
+  entries(): BackupEntry[] {
+    return [...this.#entries.values()].sort((a, b) => a.id - b.id);
+  }
 
-	get(id: number): BackupEntry | null {
-		return this.#entries.get(id) ?? null;
-	}
+  get(id: number): BackupEntry | null {
+    return this.#entries.get(id) ?? null;
+  }
 
-	latestComplete(): BackupEntry | null {
-		return (
-			this.entries().findLast((entry) => entry.status === "complete") ?? null
-		);
-	}
+  latestComplete(): BackupEntry | null {
+    return this.entries().findLast((entry) => entry.status === 'complete') ?? null;
+  }
 
-	/** The highest id that any document bears. */
-	highestId(): number {
-		return Math.max(0, ...this.#manifests.keys(), ...this.#states.keys());
-	}
+  /** The highest id that any document bears. */
+  highestId(): number {
+    return Math.max(0, ...this.#manifests.keys(), ...this.#states.keys());
+  }
 
-	/** States without a manifest: what an interrupted create or delete leaves. */
-	orphanStates(): number[] {
-		return [...this.#states.keys()].filter((id) => !this.#manifests.has(id));
-	}
+  /** States without a manifest: what an interrupted create or delete leaves. */
+  orphanStates(): number[] {
+    return [...this.#states.keys()].filter((id) => !this.#manifests.has(id));
+  }
 
-	/** The file list of a backup; errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */
-	async fileList(entry: BackupEntry): Promise<FileList> {
-		const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
-		if (hash === null) {
-			throw new CairnError(
-				"BACKUPMANIFEST",
-				`backup ${entry.id}: neither its manifest nor its state says which files it has`,
-			);
-		}
-		return this.readList(hash, entry.id);
-	}
+  /** The file list of a backup; errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */
+  async fileList(entry: BackupEntry): Promise<FileList> {
+    const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
+    if (hash === null) {
+      throw new CairnError(
+        'BACKUPMANIFEST',
+        `backup ${entry.id}: neither its manifest nor its state says which files it has`,
+      );
+    }
+    return this.readList(hash, entry.id);
+  }
 
-	async readList(hash: string, id: number): Promise<FileList> {
-		const known = this.#lists.get(hash);
-		if (known !== undefined) return known;
-		const bytes = await this.#store
-			.get(listKey(hash), MAX_LIST_BYTES)
-			.catch((error) => {
-				if (!(error instanceof StoreObjectMissing)) throw error;
-				throw new CairnError(
-					"BACKUPINCOMPLETE",
-					`backup ${id}: its file list ${listKey(hash)} is missing`,
-					{
-						hint: "Bring the object back from a copy of the repository, or delete the backup.",
-						details: { id, missing: [listKey(hash)] },
-					},
-				);
-			});
-		const actual = sha256(bytes);
-		if (actual !== hash) {
-			throw new CairnError(
-				"BACKUPCORRUPT",
-				`backup ${id}: its file list ${listKey(hash)} has SHA-256 ${actual}`,
-				{
-					hint: "Bring the object back from a copy of the repository, or delete the backup.",
-					details: { id, corrupt: [listKey(hash)], expected: hash, actual },
-				},
-			);
-		}
-		let list: FileList;
-		try {
-			list = decodeFileList(bytes);
-		} catch (error) {
-			throw new CairnError(
-				"BACKUPMANIFEST",
-				`backup ${id}: its file list ${listKey(hash)} is not one (${(error as Error).message})`,
-				{ cause: error },
-			);
-		}
-		this.#lists.set(hash, list);
-		for (const oldest of this.#lists.keys()) {
-			if (this.#lists.size <= LISTS_KEPT) break;
-			this.#lists.delete(oldest);
-		}
-		return list;
-	}
+  async readList(hash: string, id: number): Promise<FileList> {
+    const known = this.#lists.get(hash);
+    if (known !== undefined) return known;
+    const bytes = await this.#store.get(listKey(hash), MAX_LIST_BYTES).catch((error) => {
+      if (!(error instanceof StoreObjectMissing)) throw error;
+      throw new CairnError('BACKUPINCOMPLETE', `backup ${id}: its file list ${listKey(hash)} is missing`, {
+        hint: 'Bring the object back from a copy of the repository, or delete the backup.',
+        details: { id, missing: [listKey(hash)] },
+      });
+    });
+    const actual = sha256(bytes);
+    if (actual !== hash) {
+      throw new CairnError('BACKUPCORRUPT', `backup ${id}: its file list ${listKey(hash)} has SHA-256 ${actual}`, {
+        hint: 'Bring the object back from a copy of the repository, or delete the backup.',
+        details: { id, corrupt: [listKey(hash)], expected: hash, actual },
+      });
+    }
+    let list: FileList;
+    try {
+      list = decodeFileList(bytes);
+    } catch (error) {
+      throw new CairnError(
+        'BACKUPMANIFEST',
+        `backup ${id}: its file list ${listKey(hash)} is not one (${(error as Error).message})`,
+        { cause: error },
+      );
+    }
+    this.#lists.set(hash, list);
+    for (const oldest of this.#lists.keys()) {
+      if (this.#lists.size <= LISTS_KEPT) break;
+      this.#lists.delete(oldest);
+    }
+    return list;
+  }
 
-	forgetList(hash: string): void {
-		this.#lists.delete(hash);
-	}
+  forgetList(hash: string): void {
+    this.#lists.delete(hash);
+  }
 
-	/**
-	 * Changes a backup's state document. `writable` false keeps the verdict in memory alone (another database's
-	 * repository: it is read, never written).
-	 */
-	async updateState(
-		id: number,
-		writable: boolean,
-		change: (state: BackupState) => BackupState,
-	): Promise<void> {
-		const write = async (): Promise<void> => {
-			const entry = this.#entries.get(id);
-			if (entry === undefined) return;
-			const next = change(entry.state);
-			if (!writable) {
-				this.#ownVerdicts.set(id, { status: next.status, reason: next.reason });
-				return;
-			}
-			// A state that was lost is written anew, with the manifest as it is now; the careful default (pinned) stays.
-			await this.#store.put(stateKey(id), encodeState(next));
-		};
-		const turn = this.#stateWrites.then(write, write);
-		this.#stateWrites = turn.catch(() => undefined);
-		await turn;
-		await this.refresh();
-	}
+  /**
+   * Changes a backup's state document. `writable` false keeps the verdict in memory alone (another database's
+   * repository: it is read, never written).
+   */
+  async updateState(id: number, writable: boolean, change: (state: BackupState) => BackupState): Promise<void> {
+    const write = async (): Promise<void> => {
+      const entry = this.#entries.get(id);
+      if (entry === undefined) return;
+      const next = change(entry.state);
+      if (!writable) {
+        this.#ownVerdicts.set(id, { status: next.status, reason: next.reason });
+        return;
+      }
+      // A state that was lost is written anew, with the manifest as it is now; the careful default (pinned) stays.
+      await this.#store.put(stateKey(id), encodeState(next));
+    };
+    const turn = this.#stateWrites.then(write, write);
+    this.#stateWrites = turn.catch(() => undefined);
+    await turn;
+    await this.refresh();
+  }
 
-	async #refresh(): Promise<void> {
-		const manifests = await this.#load(
-			"backups/",
-			parseManifestKey,
-			this.#manifests,
-			(id, key) => this.#readManifest(id, key),
-		);
-		const states = await this.#load(
-			"states/",
-			parseStateKey,
-			this.#states,
-			(id, key) => this.#readState(id, key),
-		);
-		this.#manifests = manifests;
-		this.#states = states;
-		const entries = new Map<number, BackupEntry>();
-		for (const [id, { value }] of manifests)
-			entries.set(id, this.#entry(id, value, states.get(id)?.value ?? null));
-		this.#entries = entries;
-	}
+  async #refresh(): Promise<void> {
+    const manifests = await this.#load('backups/', parseManifestKey, this.#manifests, (id, key) =>
+      this.#readManifest(id, key),
+    );
+    const states = await this.#load('states/', parseStateKey, this.#states, (id, key) => this.#readState(id, key));
+    this.#manifests = manifests;
+    this.#states = states;
+    const entries = new Map<number, BackupEntry>();
+    for (const [id, { value }] of manifests) entries.set(id, this.#entry(id, value, states.get(id)?.value ?? null));
+    this.#entries = entries;
+  }
 
-	async #load<T>(
-		prefix: string,
-		idOf: (key: string) => number | null,
-		known: Map<number, Loaded<T>>,
-		read: (id: number, key: string) => Promise<T>,
-	): Promise<Map<number, Loaded<T>>> {
-		const next = new Map<number, Loaded<T>>();
-		const changed: { id: number; object: StoreEntry }[] = [];
-		for await (const object of this.#store.list(prefix)) {
-			const id = idOf(object.key);
-			if (id === null) continue;
-			const loaded = known.get(id);
-			if (loaded?.version === object.version) next.set(id, loaded);
-			else changed.push({ id, object });
-		}
-		const readSome = async (): Promise<void> => {
-			for (let item = changed.pop(); item !== undefined; item = changed.pop()) {
-				const { id, object } = item;
-				try {
-					next.set(id, {
-						version: object.version,
-						value: await read(id, object.key),
-					});
-				} catch (error) {
-					if (!(error instanceof StoreObjectMissing)) throw error;
-				}
-			}
-		};
-		await Promise.all(Array.from({ length: READS_AT_ONCE }, readSome));
-		return next;
-	}
+  async #load<T>(
+    prefix: string,
+    idOf: (key: string) => number | null,
+    known: Map<number, Loaded<T>>,
+    read: (id: number, key: string) => Promise<T>,
+  ): Promise<Map<number, Loaded<T>>> {
+    const next = new Map<number, Loaded<T>>();
+    const changed: { id: number; object: StoreEntry }[] = [];
+    for await (const object of this.#store.list(prefix)) {
+      const id = idOf(object.key);
+      if (id === null) continue;
+      const loaded = known.get(id);
+      if (loaded?.version === object.version) next.set(id, loaded);
+      else changed.push({ id, object });
+    }
+    const readSome = async (): Promise<void> => {
+      for (let item = changed.pop(); item !== undefined; item = changed.pop()) {
+        const { id, object } = item;
+        try {
+          next.set(id, {
+            version: object.version,
+            value: await read(id, object.key),
+          });
+        } catch (error) {
+          if (!(error instanceof StoreObjectMissing)) throw error;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: READS_AT_ONCE }, readSome));
+    return next;
+  }
 
-	async #readManifest(id: number, key: string): Promise<LoadedManifest> {
-		const bytes = await this.#store
-			.get(key, MAX_MANIFEST_BYTES)
-			.catch((error) => {
-				if (error instanceof StoreObjectMissing) throw error;
-				return error as Error;
-			});
-		if (bytes instanceof Error)
-			return {
-				manifest: null,
-				sha256: null,
-				error: unreadable(id, bytes.message),
-			};
-		try {
-			return {
-				manifest: decodeManifest(bytes, id),
-				sha256: sha256(bytes),
-				error: null,
-			};
-		} catch (error) {
-			this.#log.warn("manifest unreadable", {
-				id,
-				key,
-				reason: (error as Error).message,
-			});
-			return {
-				manifest: null,
-				sha256: sha256(bytes),
-				error: unreadable(id, (error as Error).message),
-			};
-		}
-	}
+  async #readManifest(id: number, key: string): Promise<LoadedManifest> {
+    const bytes = await this.#store.get(key, MAX_MANIFEST_BYTES).catch((error) => {
+      if (error instanceof StoreObjectMissing) throw error;
+      return error as Error;
+    });
+    if (bytes instanceof Error)
+      return {
+        manifest: null,
+        sha256: null,
+        error: unreadable(id, bytes.message),
+      };
+    try {
+      return {
+        manifest: decodeManifest(bytes, id),
+        sha256: sha256(bytes),
+        error: null,
+      };
+    } catch (error) {
+      this.#log.warn('manifest unreadable', {
+        id,
+        key,
+        reason: (error as Error).message,
+      });
+      return {
+        manifest: null,
+        sha256: sha256(bytes),
+        error: unreadable(id, (error as Error).message),
+      };
+    }
+  }
 
-	async #readState(id: number, key: string): Promise<BackupState | null> {
-		const bytes = await this.#store.get(key, MAX_STATE_BYTES).catch((error) => {
-			if (error instanceof StoreObjectMissing) throw error;
-			return null;
-		});
-		if (bytes === null) return null;
-		try {
-			return decodeState(bytes, id);
-		} catch (error) {
-			this.#log.warn("state unreadable: the backup counts as pinned", {
-				id,
-				key,
-				reason: (error as Error).message,
-			});
-			return null;
-		}
-	}
+  async #readState(id: number, key: string): Promise<BackupState | null> {
+    const bytes = await this.#store.get(key, MAX_STATE_BYTES).catch((error) => {
+      if (error instanceof StoreObjectMissing) throw error;
+      return null;
+    });
+    if (bytes === null) return null;
+    try {
+      return decodeState(bytes, id);
+    } catch (error) {
+      this.#log.warn('state unreadable: the backup counts as pinned', {
+        id,
+        key,
+        reason: (error as Error).message,
+      });
+      return null;
+    }
+  }
 
-	#entry(
-		id: number,
-		loaded: LoadedManifest,
-		state: BackupState | null,
-	): BackupEntry {
-		let { manifest, error } = loaded;
-		if (
-			state !== null &&
-			manifest !== null &&
-			state.manifest_sha256 !== loaded.sha256
-		) {
-			error = unreadable(
-				id,
-				`it has SHA-256 ${loaded.sha256}, but ${state.manifest_sha256} was recorded when it was written`,
-			);
-			manifest = null;
-		}
-		const usable =
-			state ??
-			newState(id, loaded.sha256 ?? "0".repeat(64), {
-				pinned: true,
-				list_sha256: manifest?.list.sha256 ?? null,
-			});
-		const own = this.#ownVerdicts.get(id);
-		const status =
-			manifest === null ? "corrupt" : (own?.status ?? usable.status);
-		return {
-			id,
-			manifest,
-			manifestError: error,
-			manifestSha256: loaded.sha256,
-			state: usable,
-			stateKnown: state !== null,
-			status,
-		};
-	}
+  #entry(id: number, loaded: LoadedManifest, state: BackupState | null): BackupEntry {
+    let { manifest, error } = loaded;
+    if (state !== null && manifest !== null && state.manifest_sha256 !== loaded.sha256) {
+      error = unreadable(
+        id,
+        `it has SHA-256 ${loaded.sha256}, but ${state.manifest_sha256} was recorded when it was written`,
+      );
+      manifest = null;
+    }
+    const usable =
+      state ??
+      newState(id, loaded.sha256 ?? '0'.repeat(64), {
+        pinned: true,
+        list_sha256: manifest?.list.sha256 ?? null,
+      });
+    const own = this.#ownVerdicts.get(id);
+    const status = manifest === null ? 'corrupt' : (own?.status ?? usable.status);
+    return {
+      id,
+      manifest,
+      manifestError: error,
+      manifestSha256: loaded.sha256,
+      state: usable,
+      stateKnown: state !== null,
+      status,
+    };
+  }
 }
 
 function unreadable(id: number, reason: string): CairnError {
-	return new CairnError(
-		"BACKUPMANIFEST",
-		`backup ${id}: its manifest ${manifestKey(id)} cannot be trusted: ${reason}`,
-		{
-			hint: "Bring the manifest back from a copy of the repository, or use another backup.",
-			details: { id, key: manifestKey(id) },
-		},
-	);
+  return new CairnError(
+    'BACKUPMANIFEST',
+    `backup ${id}: its manifest ${manifestKey(id)} cannot be trusted: ${reason}`,
+    {
+      hint: 'Bring the manifest back from a copy of the repository, or use another backup.',
+      details: { id, key: manifestKey(id) },
+    },
+  );
 }

@@ -8,263 +8,231 @@
  * to. Tables are immutable and named by content: one that the repository has costs nothing.
  */
 
-import type { WallClock } from "../base/clock.js";
-import { CairnError } from "../base/errors.js";
-import { faultPoint } from "../base/fault-points.js";
-import { sha256 } from "../base/hash.js";
-import { formatTime } from "../base/time.js";
+import type { WallClock } from '../base/clock.js';
+import { CairnError } from '../base/errors.js';
+import { faultPoint } from '../base/fault-points.js';
+import { sha256 } from '../base/hash.js';
+import { formatTime } from '../base/time.js';
 import {
-	type BackupState,
-	encodeFileList,
-	encodeManifest,
-	encodeState,
-	type FileList,
-	fileKey,
-	listKey,
-	type Manifest,
-	manifestKey,
-	newState,
-	stateKey,
-} from "../format/index.js";
-import type { LivePort } from "../keyspace/port.js";
-import type { Log } from "../observability/log.js";
-import { type Cut, type CutFile, takeCut } from "./cut.js";
-import type { DataDirectory } from "./data-directory.js";
-import { collectGarbage } from "./garbage.js";
-import type { Operation } from "./operations.js";
-import { forEachAtOnce } from "./parallel.js";
-import type { Repository } from "./repository.js";
-import { requireSpace } from "./space.js";
-import type { TableHashes } from "./table-hashes.js";
-import { checkFiles, verificationOf } from "./verify.js";
+  type BackupState,
+  encodeFileList,
+  encodeManifest,
+  encodeState,
+  type FileList,
+  fileKey,
+  listKey,
+  type Manifest,
+  manifestKey,
+  newState,
+  stateKey,
+} from '../format/index.js';
+import type { LivePort } from '../keyspace/port.js';
+import type { Log } from '../observability/log.js';
+import { type Cut, type CutFile, takeCut } from './cut.js';
+import type { DataDirectory } from './data-directory.js';
+import { collectGarbage } from './garbage.js';
+import type { Operation } from './operations.js';
+import { forEachAtOnce } from './parallel.js';
+import type { Repository } from './repository.js';
+import { requireSpace } from './space.js';
+import type { TableHashes } from './table-hashes.js';
+import { checkFiles, verificationOf } from './verify.js';
 
 export interface Trigger {
-	/** The command as it was given, without secrets; or what started it, e.g. "schedule". */
-	command: string;
-	user: string | null;
-	address: string | null;
+  /** The command as it was given, without secrets; or what started it, e.g. "schedule". */
+  command: string;
+  user: string | null;
+  address: string | null;
 }
 
 export interface CreateRequest {
-	label: string | null;
-	verify: boolean;
-	pin: boolean;
-	trigger: Trigger;
+  label: string | null;
+  verify: boolean;
+  pin: boolean;
+  trigger: Trigger;
 }
 
 export interface CreateContext {
-	live: LivePort;
-	directory: DataDirectory;
-	repository: Repository;
-	tableHashes: TableHashes;
-	clock: WallClock;
-	log: Log;
-	host: string;
-	versions: { cairn: string; rocksdb: string; node: string };
+  live: LivePort;
+  directory: DataDirectory;
+  repository: Repository;
+  tableHashes: TableHashes;
+  clock: WallClock;
+  log: Log;
+  host: string;
+  versions: { cairn: string; rocksdb: string; node: string };
 }
 
 const COPIES_AT_ONCE = 2;
 
 /** Makes backup `id`; resolves when its manifest is durable. */
 export async function createFull(
-	context: CreateContext,
-	id: number,
-	request: CreateRequest,
-	operation: Operation,
+  context: CreateContext,
+  id: number,
+  request: CreateRequest,
+  operation: Operation,
 ): Promise<void> {
-	const { live, directory, repository, clock, log } = context;
-	const startedUs = clock.nowUs();
-	operation.phase = "cut";
-	const cut = await takeCut(live, directory, String(id));
-	try {
-		operation.checkpoint();
-		const { list, storedBytes } = await storeFiles(context, cut, operation);
-		const listBytes = encodeFileList(list);
-		const listHash = sha256(listBytes);
-		const size = list.files.reduce((sum, file) => sum + file.size, 0);
-		if ((await repository.store.stat(listKey(listHash))) === null)
-			await repository.store.put(listKey(listHash), listBytes);
-		operation.checkpoint();
+  const { live, directory, repository, clock, log } = context;
+  const startedUs = clock.nowUs();
+  operation.phase = 'cut';
+  const cut = await takeCut(live, directory, String(id));
+  try {
+    operation.checkpoint();
+    const { list, storedBytes } = await storeFiles(context, cut, operation);
+    const listBytes = encodeFileList(list);
+    const listHash = sha256(listBytes);
+    const size = list.files.reduce((sum, file) => sum + file.size, 0);
+    if ((await repository.store.stat(listKey(listHash))) === null)
+      await repository.store.put(listKey(listHash), listBytes);
+    operation.checkpoint();
 
-		let verifications: BackupState["verifications"] = [];
-		if (request.verify) {
-			operation.phase = "verify";
-			operation.bytesTotal = (operation.bytesTotal ?? 0) + size;
-			const begun = clock.nowUs();
-			const check = await checkFiles(repository, id, list, "FULL", operation);
-			if (check.error !== null) throw check.error;
-			verifications = [verificationOf("FULL", check, begun, clock.nowUs())];
-		}
+    let verifications: BackupState['verifications'] = [];
+    if (request.verify) {
+      operation.phase = 'verify';
+      operation.bytesTotal = (operation.bytesTotal ?? 0) + size;
+      const begun = clock.nowUs();
+      const check = await checkFiles(repository, id, list, 'FULL', operation);
+      if (check.error !== null) throw check.error;
+      verifications = [verificationOf('FULL', check, begun, clock.nowUs())];
+    }
 
-		operation.phase = "manifest";
-		const header = await repository.header();
-		if (header === null)
-			throw new CairnError(
-				"BACKUPFAILED",
-				"REPOSITORY.json vanished while the backup was made",
-			);
-		const finishedUs = Math.max(clock.nowUs(), startedUs);
-		const manifest: Omit<Manifest, "format" | "self_sha256"> = {
-			id,
-			type: "full",
-			label: request.label,
-			parent: null,
-			base: null,
-			timeline: cut.position.timeline,
-			sequence_from: 0,
-			sequence_to: cut.position.sequence,
-			timestamp: formatTime(cut.takenAtUs),
-			started_at: formatTime(startedUs),
-			finished_at: formatTime(finishedUs),
-			duration_ms: Math.round((finishedUs - startedUs) / 1000),
-			files: list.files.length,
-			size,
-			stored_size: storedBytes + listBytes.length,
-			list: { sha256: listHash, files: list.files.length, size },
-			cut: {
-				last_commit_at:
-					cut.position.lastCommitUs === 0
-						? null
-						: formatTime(cut.position.lastCommitUs),
-				commit_count: cut.position.commitCount,
-				key_counts: cut.position.keyCounts,
-				keyspace: live.kind,
-			},
-			span: null,
-			database_id: header.database_id,
-			repository_id: header.repository_id,
-			host: context.host,
-			trigger: request.trigger,
-			versions: context.versions,
-		};
-		const manifestBytes = encodeManifest(manifest);
-		const state = {
-			...newState(id, sha256(manifestBytes), {
-				pinned: request.pin,
-				list_sha256: listHash,
-			}),
-			verifications,
-		};
-		operation.checkpoint();
-		await repository.store.put(stateKey(id), encodeState(state));
-		operation.committed = "its manifest is being written";
-		await repository.store.put(manifestKey(id), manifestBytes, {
-			ifAbsent: true,
-			beforeVisible: () => faultPoint("manifest-written"),
-		});
-		await faultPoint("manifest-renamed");
-		await repository.catalog.refresh();
-	} catch (error) {
-		await cleanUp(repository, id, log);
-		throw error;
-	} finally {
-		await cut
-			.release()
-			.catch((error: unknown) =>
-				log.warn("staging could not be removed", { id, error }),
-			);
-	}
+    operation.phase = 'manifest';
+    const header = await repository.header();
+    if (header === null) throw new CairnError('BACKUPFAILED', 'REPOSITORY.json vanished while the backup was made');
+    const finishedUs = Math.max(clock.nowUs(), startedUs);
+    const manifest: Omit<Manifest, 'format' | 'self_sha256'> = {
+      id,
+      type: 'full',
+      label: request.label,
+      parent: null,
+      base: null,
+      timeline: cut.position.timeline,
+      sequence_from: 0,
+      sequence_to: cut.position.sequence,
+      timestamp: formatTime(cut.takenAtUs),
+      started_at: formatTime(startedUs),
+      finished_at: formatTime(finishedUs),
+      duration_ms: Math.round((finishedUs - startedUs) / 1000),
+      files: list.files.length,
+      size,
+      stored_size: storedBytes + listBytes.length,
+      list: { sha256: listHash, files: list.files.length, size },
+      cut: {
+        last_commit_at: cut.position.lastCommitUs === 0 ? null : formatTime(cut.position.lastCommitUs),
+        commit_count: cut.position.commitCount,
+        key_counts: cut.position.keyCounts,
+        keyspace: live.kind,
+      },
+      span: null,
+      database_id: header.database_id,
+      repository_id: header.repository_id,
+      host: context.host,
+      trigger: request.trigger,
+      versions: context.versions,
+    };
+    const manifestBytes = encodeManifest(manifest);
+    const state = {
+      ...newState(id, sha256(manifestBytes), {
+        pinned: request.pin,
+        list_sha256: listHash,
+      }),
+      verifications,
+    };
+    operation.checkpoint();
+    await repository.store.put(stateKey(id), encodeState(state));
+    operation.committed = 'its manifest is being written';
+    await repository.store.put(manifestKey(id), manifestBytes, {
+      ifAbsent: true,
+      beforeVisible: () => faultPoint('manifest-written'),
+    });
+    await faultPoint('manifest-renamed');
+    await repository.catalog.refresh();
+  } catch (error) {
+    await cleanUp(repository, id, log);
+    throw error;
+  } finally {
+    await cut.release().catch((error: unknown) => log.warn('staging could not be removed', { id, error }));
+  }
 }
 
 /** Copies what the repository lacks. Returns the list of all files and the bytes that this backup added. */
 async function storeFiles(
-	context: CreateContext,
-	cut: Cut,
-	operation: Operation,
+  context: CreateContext,
+  cut: Cut,
+  operation: Operation,
 ): Promise<{ list: FileList; storedBytes: number }> {
-	const { repository, tableHashes } = context;
-	operation.phase = "plan";
-	const damaged = damagedObjects(repository);
-	const files: FileList["files"] = [];
-	const missing: CutFile[] = [];
-	for (const file of cut.files) {
-		const hash = file.table
-			? (file.sha256 ?? (await tableHashes.get(file.path)))
-			: null;
-		const stored =
-			hash === null || damaged.has(hash)
-				? null
-				: await repository.store.stat(fileKey(hash));
-		if (hash !== null && stored?.sizeBytes === file.sizeBytes)
-			files.push({ name: file.name, size: file.sizeBytes, sha256: hash });
-		else missing.push(file);
-	}
-	const bytesToCopy = missing.reduce((sum, file) => sum + file.sizeBytes, 0);
-	requireSpace(
-		"the repository",
-		repository.store.location,
-		bytesToCopy,
-		await repository.store.freeBytes(),
-	);
-	operation.phase = "copy";
-	operation.bytesTotal = bytesToCopy;
-	let storedBytes = 0;
-	await forEachAtOnce(COPIES_AT_ONCE, missing, async (file) => {
-		operation.checkpoint();
-		const options = {
-			signal: operation.signal,
-			onProgress: operation.progress,
-		};
-		const result = await repository.store.putFile(
-			file.path,
-			file.sizeBytes,
-			fileKey,
-			{
-				...options,
-				replace: (hash: string) => damaged.has(hash),
-			},
-		);
-		if (file.sha256 !== null && file.sha256 !== result.sha256)
-			throw rotten(file, result.sha256);
-		if (file.table && file.sha256 === null)
-			await tableHashes.set(file.path, result.sha256);
-		if (result.stored) storedBytes += result.sizeBytes;
-		files.push({
-			name: file.name,
-			size: result.sizeBytes,
-			sha256: result.sha256,
-		});
-		await faultPoint("file-copied");
-	});
-	files.sort((a, b) => (a.name < b.name ? -1 : 1));
-	return { list: { files }, storedBytes };
+  const { repository, tableHashes } = context;
+  operation.phase = 'plan';
+  const damaged = damagedObjects(repository);
+  const files: FileList['files'] = [];
+  const missing: CutFile[] = [];
+  for (const file of cut.files) {
+    const hash = file.table ? (file.sha256 ?? (await tableHashes.get(file.path))) : null;
+    const stored = hash === null || damaged.has(hash) ? null : await repository.store.stat(fileKey(hash));
+    if (hash !== null && stored?.sizeBytes === file.sizeBytes)
+      files.push({ name: file.name, size: file.sizeBytes, sha256: hash });
+    else missing.push(file);
+  }
+  const bytesToCopy = missing.reduce((sum, file) => sum + file.sizeBytes, 0);
+  requireSpace('the repository', repository.store.location, bytesToCopy, await repository.store.freeBytes());
+  operation.phase = 'copy';
+  operation.bytesTotal = bytesToCopy;
+  let storedBytes = 0;
+  await forEachAtOnce(COPIES_AT_ONCE, missing, async (file) => {
+    operation.checkpoint();
+    const options = {
+      signal: operation.signal,
+      onProgress: operation.progress,
+    };
+    const result = await repository.store.putFile(file.path, file.sizeBytes, fileKey, {
+      ...options,
+      replace: (hash: string) => damaged.has(hash),
+    });
+    if (file.sha256 !== null && file.sha256 !== result.sha256) throw rotten(file, result.sha256);
+    if (file.table && file.sha256 === null) await tableHashes.set(file.path, result.sha256);
+    if (result.stored) storedBytes += result.sizeBytes;
+    files.push({
+      name: file.name,
+      size: result.sizeBytes,
+      sha256: result.sha256,
+    });
+    await faultPoint('file-copied');
+  });
+  files.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return { list: { files }, storedBytes };
 }
 
 /** Objects whose last verification failed: a full stores them again instead of trusting that they are there. */
 function damagedObjects(repository: Repository): Set<string> {
-	const damaged = new Set<string>();
-	for (const entry of repository.catalog.entries()) {
-		for (const verdict of entry.state.verdicts) damaged.add(verdict.sha256);
-	}
-	return damaged;
+  const damaged = new Set<string>();
+  for (const entry of repository.catalog.entries()) {
+    for (const verdict of entry.state.verdicts) damaged.add(verdict.sha256);
+  }
+  return damaged;
 }
 
 function rotten(file: CutFile, actual: string): CairnError {
-	return new CairnError(
-		"BACKUPFAILED",
-		`the live table ${file.name} is damaged on disk: RocksDB wrote it with SHA-256 ${file.sha256}, now it has ${actual}`,
-		{
-			hint: "Restore the newest good backup in place, and check the disk. Nothing was listed, nothing was pruned.",
-			details: { file: file.name, expected: file.sha256, actual },
-		},
-	);
+  return new CairnError(
+    'BACKUPFAILED',
+    `the live table ${file.name} is damaged on disk: RocksDB wrote it with SHA-256 ${file.sha256}, now it has ${actual}`,
+    {
+      hint: 'Restore the newest good backup in place, and check the disk. Nothing was listed, nothing was pruned.',
+      details: { file: file.name, expected: file.sha256, actual },
+    },
+  );
 }
 
 /** After a failure: the half-made backup's state and objects go at once; what cannot be removed now is swept later. */
-async function cleanUp(
-	repository: Repository,
-	id: number,
-	log: Log,
-): Promise<void> {
-	try {
-		await repository.catalog.refresh();
-		if (repository.catalog.get(id) !== null) return;
-		await repository.store.delete(stateKey(id));
-		await collectGarbage(repository, log);
-	} catch (error) {
-		log.warn("what a failed create left will be swept at the next start", {
-			id,
-			error,
-		});
-	}
+async function cleanUp(repository: Repository, id: number, log: Log): Promise<void> {
+  try {
+    await repository.catalog.refresh();
+    if (repository.catalog.get(id) !== null) return;
+    await repository.store.delete(stateKey(id));
+    await collectGarbage(repository, log);
+  } catch (error) {
+    log.warn('what a failed create left will be swept at the next start', {
+      id,
+      error,
+    });
+  }
 }

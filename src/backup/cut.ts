@@ -11,106 +11,96 @@
  *
  * Staging shares inodes with the live database: it is the source to copy from, never a backup.
  */
-import { link } from "node:fs/promises";
-import { join } from "node:path";
-import { CairnError } from "../base/errors.js";
-import { faultPoint } from "../base/fault-points.js";
-import { atomicWriteFile, removeTree } from "../base/fs.js";
-import type { LiveFile } from "../engine/types.js";
-import type { LivePort, Position } from "../keyspace/port.js";
-import type { DataDirectory } from "./data-directory.js";
+import { link } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CairnError } from '../base/errors.js';
+import { faultPoint } from '../base/fault-points.js';
+import { atomicWriteFile, removeTree } from '../base/fs.js';
+import type { LiveFile } from '../engine/types.js';
+import type { LivePort, Position } from '../keyspace/port.js';
+import type { DataDirectory } from './data-directory.js';
 
 /** Above this much unflushed data a cut flushes first: else every full would store the memtable again as WAL. */
 const FLUSH_ABOVE_BYTES = 16 << 20;
 
 export interface CutFile {
-	/** Name inside the database directory. */
-	name: string;
-	/** Where to copy it from. */
-	path: string;
-	sizeBytes: number;
-	/** A table: immutable, worth knowing by content before it is read. */
-	table: boolean;
-	/** What RocksDB's MANIFEST says the SHA-256 of the table is; null where it does not know. */
-	sha256: string | null;
+  /** Name inside the database directory. */
+  name: string;
+  /** Where to copy it from. */
+  path: string;
+  sizeBytes: number;
+  /** A table: immutable, worth knowing by content before it is read. */
+  table: boolean;
+  /** What RocksDB's MANIFEST says the SHA-256 of the table is; null where it does not know. */
+  sha256: string | null;
 }
 
 export interface Cut {
-	files: CutFile[];
-	position: Position;
-	/** The moment of the cut by the commit clock, µs: every commit in it is earlier, every later one is after. */
-	takenAtUs: number;
-	/** Removes the staging directory. */
-	release(): Promise<void>;
+  files: CutFile[];
+  position: Position;
+  /** The moment of the cut by the commit clock, µs: every commit in it is earlier, every later one is after. */
+  takenAtUs: number;
+  /** Removes the staging directory. */
+  release(): Promise<void>;
 }
 
 /** Takes a cut into `<dir>/staging/<label>`; the caller releases it. */
-export async function takeCut(
-	live: LivePort,
-	directory: DataDirectory,
-	label: string,
-): Promise<Cut> {
-	const database = live.database;
-	if (database === null)
-		throw new CairnError("MISCONF", "there is no open database to back up");
-	const unflushed = Number(
-		database.property("rocksdb.cur-size-all-mem-tables") ?? 0,
-	);
-	if (unflushed > FLUSH_ABOVE_BYTES) await database.flush();
-	// Most of the log is made durable here, so that little is left to sync inside the pause.
-	await database.syncWal();
-	const staging = await directory.makeTemporary("staging", label);
-	const release = (): Promise<void> => removeTree(staging);
-	try {
-		await database.disableFileDeletions();
-		let cut: Cut;
-		try {
-			const { files, position, takenAtUs } = await live.pausedBetweenGroups(
-				async (at, markUs) => {
-					await database.syncWal();
-					return {
-						files: await database.liveFiles(),
-						position: at,
-						takenAtUs: markUs,
-					};
-				},
-			);
-			cut = {
-				files: await stage(files, staging),
-				position,
-				takenAtUs,
-				release,
-			};
-		} finally {
-			await database.enableFileDeletions();
-		}
-		await faultPoint("checkpoint-made");
-		return cut;
-	} catch (error) {
-		await release();
-		throw error;
-	}
+export async function takeCut(live: LivePort, directory: DataDirectory, label: string): Promise<Cut> {
+  const database = live.database;
+  if (database === null) throw new CairnError('MISCONF', 'there is no open database to back up');
+  const unflushed = Number(database.property('rocksdb.cur-size-all-mem-tables') ?? 0);
+  if (unflushed > FLUSH_ABOVE_BYTES) await database.flush();
+  // Most of the log is made durable here, so that little is left to sync inside the pause.
+  await database.syncWal();
+  const staging = await directory.makeTemporary('staging', label);
+  const release = (): Promise<void> => removeTree(staging);
+  try {
+    await database.disableFileDeletions();
+    let cut: Cut;
+    try {
+      const { files, position, takenAtUs } = await live.pausedBetweenGroups(async (at, markUs) => {
+        await database.syncWal();
+        return {
+          files: await database.liveFiles(),
+          position: at,
+          takenAtUs: markUs,
+        };
+      });
+      cut = {
+        files: await stage(files, staging),
+        position,
+        takenAtUs,
+        release,
+      };
+    } finally {
+      await database.enableFileDeletions();
+    }
+    await faultPoint('checkpoint-made');
+    return cut;
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }
 
 async function stage(files: LiveFile[], staging: string): Promise<CutFile[]> {
-	const staged: CutFile[] = [];
-	for (const file of files) {
-		const path = join(staging, file.name);
-		if (file.contents === null)
-			await link(join(file.directory, file.name), path);
-		else await atomicWriteFile(path, file.contents);
-		staged.push({
-			name: file.name,
-			path,
-			sizeBytes: file.sizeBytes,
-			table: file.kind === "table",
-			sha256: file.sha256,
-		});
-	}
-	return staged.sort(byName);
+  const staged: CutFile[] = [];
+  for (const file of files) {
+    const path = join(staging, file.name);
+    if (file.contents === null) await link(join(file.directory, file.name), path);
+    else await atomicWriteFile(path, file.contents);
+    staged.push({
+      name: file.name,
+      path,
+      sizeBytes: file.sizeBytes,
+      table: file.kind === 'table',
+      sha256: file.sha256,
+    });
+  }
+  return staged.sort(byName);
 }
 
 /** RocksDB's directory entry order does not matter; a list is stored sorted so that equal states have equal lists. */
 export function byName(a: { name: string }, b: { name: string }): number {
-	return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+  return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
 }

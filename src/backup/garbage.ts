@@ -4,91 +4,76 @@
  *
  * Order: a manifest goes before its objects, so that a crash between leaves surplus objects, never a backup with holes.
  */
-import { CairnError } from "../base/errors.js";
-import { faultPoint } from "../base/fault-points.js";
-import {
-	fileKey,
-	listKey,
-	parseFileKey,
-	parseListKey,
-	stateKey,
-} from "../format/index.js";
-import type { Log } from "../observability/log.js";
-import type { Repository } from "./repository.js";
+import { CairnError } from '../base/errors.js';
+import { faultPoint } from '../base/fault-points.js';
+import { fileKey, listKey, parseFileKey, parseListKey, stateKey } from '../format/index.js';
+import type { Log } from '../observability/log.js';
+import type { Repository } from './repository.js';
 
 interface References {
-	lists: Set<string>;
-	files: Set<string>;
+  lists: Set<string>;
+  files: Set<string>;
 }
 
 /** What all manifests refer to; null when that cannot be known. */
-async function references(
-	repository: Repository,
-	log: Log,
-): Promise<References | null> {
-	const lists = new Set<string>();
-	const files = new Set<string>();
-	for (const entry of repository.catalog.entries()) {
-		const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
-		if (hash !== null && lists.has(hash)) continue;
-		try {
-			const list = await repository.catalog.fileList(entry);
-			if (hash !== null) lists.add(hash);
-			for (const file of list.files) files.add(file.sha256);
-		} catch (error) {
-			if (!(error instanceof CairnError)) throw error;
-			log.warn("nothing is removed while a file list is unreadable", {
-				id: entry.id,
-				error,
-			});
-			return null;
-		}
-	}
-	return { lists, files };
+async function references(repository: Repository, log: Log): Promise<References | null> {
+  const lists = new Set<string>();
+  const files = new Set<string>();
+  for (const entry of repository.catalog.entries()) {
+    const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
+    if (hash !== null && lists.has(hash)) continue;
+    try {
+      const list = await repository.catalog.fileList(entry);
+      if (hash !== null) lists.add(hash);
+      for (const file of list.files) files.add(file.sha256);
+    } catch (error) {
+      if (!(error instanceof CairnError)) throw error;
+      log.warn('nothing is removed while a file list is unreadable', {
+        id: entry.id,
+        error,
+      });
+      return null;
+    }
+  }
+  return { lists, files };
 }
 
 /** Removes every file and list that no manifest refers to. Returns the bytes that became free. */
-export async function collectGarbage(
-	repository: Repository,
-	log: Log,
-): Promise<number> {
-	await repository.catalog.refresh();
-	const kept = await references(repository, log);
-	if (kept === null) return 0;
-	let freed = 0;
-	const remove = async (key: string, sizeBytes: number): Promise<void> => {
-		if (await repository.store.delete(key)) freed += sizeBytes;
-		await faultPoint("object-removed");
-	};
-	for await (const { key, sizeBytes } of repository.store.list("lists/")) {
-		const hash = parseListKey(key);
-		if (hash === null || kept.lists.has(hash)) continue;
-		repository.catalog.forgetList(hash);
-		await remove(listKey(hash), sizeBytes);
-	}
-	for await (const { key, sizeBytes } of repository.store.list("files/")) {
-		const hash = parseFileKey(key);
-		if (hash === null || kept.files.has(hash)) continue;
-		await remove(fileKey(hash), sizeBytes);
-	}
-	return freed;
+export async function collectGarbage(repository: Repository, log: Log): Promise<number> {
+  await repository.catalog.refresh();
+  const kept = await references(repository, log);
+  if (kept === null) return 0;
+  let freed = 0;
+  const remove = async (key: string, sizeBytes: number): Promise<void> => {
+    if (await repository.store.delete(key)) freed += sizeBytes;
+    await faultPoint('object-removed');
+  };
+  for await (const { key, sizeBytes } of repository.store.list('lists/')) {
+    const hash = parseListKey(key);
+    if (hash === null || kept.lists.has(hash)) continue;
+    repository.catalog.forgetList(hash);
+    await remove(listKey(hash), sizeBytes);
+  }
+  for await (const { key, sizeBytes } of repository.store.list('files/')) {
+    const hash = parseFileKey(key);
+    if (hash === null || kept.files.has(hash)) continue;
+    await remove(fileKey(hash), sizeBytes);
+  }
+  return freed;
 }
 
 /** What a crash left: partial objects, states without a manifest, objects without a reference. Needs the lock. */
-export async function sweepRepository(
-	repository: Repository,
-	log: Log,
-): Promise<void> {
-	const partial = await repository.store.sweepPartial();
-	await repository.catalog.refresh();
-	const orphans = repository.catalog.orphanStates();
-	for (const id of orphans) await repository.store.delete(stateKey(id));
-	const freedBytes = await collectGarbage(repository, log);
-	if (partial > 0 || orphans.length > 0 || freedBytes > 0) {
-		log.info("repository swept", {
-			partial,
-			orphanStates: orphans.length,
-			freedBytes,
-		});
-	}
+export async function sweepRepository(repository: Repository, log: Log): Promise<void> {
+  const partial = await repository.store.sweepPartial();
+  await repository.catalog.refresh();
+  const orphans = repository.catalog.orphanStates();
+  for (const id of orphans) await repository.store.delete(stateKey(id));
+  const freedBytes = await collectGarbage(repository, log);
+  if (partial > 0 || orphans.length > 0 || freedBytes > 0) {
+    log.info('repository swept', {
+      partial,
+      orphanStates: orphans.length,
+      freedBytes,
+    });
+  }
 }

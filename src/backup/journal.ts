@@ -2,80 +2,68 @@
  * An append-only file of JSON lines, one record a line. A torn last line (a crash while appending) is dropped; a line
  * that does not parse is skipped, because what the journal holds is a record of the past and never decides over data.
  */
-import { open, readFile } from "node:fs/promises";
-import { atomicWriteFile } from "../base/fs.js";
+import { open, readFile } from 'node:fs/promises';
+import { atomicWriteFile } from '../base/fs.js';
 
 export interface Journal<T> {
-	read(): Promise<T[]>;
-	append(record: T): Promise<void>;
-	rewrite(records: T[]): Promise<void>;
-	/** Waits for appends in flight. */
-	close(): Promise<void>;
+  read(): Promise<T[]>;
+  append(record: T): Promise<void>;
+  rewrite(records: T[]): Promise<void>;
+  /** Waits for appends in flight. */
+  close(): Promise<void>;
 }
 
-export function fileJournal<T>(
-	path: string,
-	isRecord: (value: unknown) => value is T,
-): Journal<T> {
-	let tail: Promise<unknown> = Promise.resolve();
-	/** Appends run one after the other, so that lines never interleave. */
-	const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
-		const next = tail.then(work, work);
-		tail = next.catch(() => undefined);
-		return next;
-	};
-	return {
-		async read() {
-			const text = await readFile(path, "utf8").catch(
-				(error: NodeJS.ErrnoException) => {
-					if (error.code === "ENOENT") return "";
-					throw error;
-				},
-			);
-			return text.split("\n").flatMap((line) => {
-				const value = parseLine(line);
-				return isRecord(value) ? [value] : [];
-			});
-		},
-		append: (record) =>
-			inTurn(async () => {
-				const file = await open(path, "a", 0o600);
-				try {
-					await file.appendFile(`${JSON.stringify(record)}\n`);
-				} finally {
-					await file.close();
-				}
-			}),
-		rewrite: (records) =>
-			inTurn(() =>
-				atomicWriteFile(
-					path,
-					Buffer.from(
-						records.map((record) => `${JSON.stringify(record)}\n`).join(""),
-					),
-				),
-			),
-		close: async () => {
-			await tail;
-		},
-	};
+export function fileJournal<T>(path: string, isRecord: (value: unknown) => value is T): Journal<T> {
+  let tail: Promise<unknown> = Promise.resolve();
+  /** Appends run one after the other, so that lines never interleave. */
+  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
+    const next = tail.then(work, work);
+    tail = next.catch(() => undefined);
+    return next;
+  };
+  return {
+    async read() {
+      const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return '';
+        throw error;
+      });
+      return text.split('\n').flatMap((line) => {
+        const value = parseLine(line);
+        return isRecord(value) ? [value] : [];
+      });
+    },
+    append: (record) =>
+      inTurn(async () => {
+        const file = await open(path, 'a', 0o600);
+        try {
+          await file.appendFile(`${JSON.stringify(record)}\n`);
+        } finally {
+          await file.close();
+        }
+      }),
+    rewrite: (records) =>
+      inTurn(() => atomicWriteFile(path, Buffer.from(records.map((record) => `${JSON.stringify(record)}\n`).join('')))),
+    close: async () => {
+      await tail;
+    },
+  };
 }
 
 /** For a server without a data directory of its own (serve --data-dir): nothing outlives it. */
 export function memoryJournal<T>(): Journal<T> {
-	return {
-		read: async () => [],
-		append: async () => {},
-		rewrite: async () => {},
-		close: async () => {},
-	};
+  return {
+    read: async () => [],
+    append: async () => {},
+    rewrite: async () => {},
+    close: async () => {},
+  };
 }
 
 function parseLine(line: string): unknown {
-	if (line === "") return undefined;
-	try {
-		return JSON.parse(line) as unknown;
-	} catch {
-		return undefined;
-	}
+  if (line === '') return undefined;
+  try {
+    return JSON.parse(line) as unknown;
+  } catch {
+    return undefined;
+  }
 }

@@ -12,7 +12,7 @@ import { fileJournal, type Journal, memoryJournal } from './journal.js';
 import { type OperationRecord, Operations } from './operations.js';
 import { onSameDevice } from './paths.js';
 import { Repository } from './repository.js';
-import { type BackupSettings, BackupService } from './service.js';
+import { BackupService, type BackupSettings } from './service.js';
 
 export interface OpenBackupOptions {
   /** null: the server serves a plain directory; the repository is only read. */
@@ -47,13 +47,16 @@ export async function openBackupService(options: OpenBackupOptions): Promise<Bac
     databaseId: () => directory?.live?.database_id ?? null,
     timeline: () => directory?.live?.timeline ?? 1,
     acquireLock: async () => options.acquireLock(join(store.location, 'LOCK')),
-    readOnlyReason: directory === null ? 'this server serves a plain directory (--data-dir) and only reads the repository' : null,
+    readOnlyReason:
+      directory === null ? 'this server serves a plain directory (--data-dir) and only reads the repository' : null,
     clock,
     log,
   });
   const sameDevice = directory !== null && (await onSameDevice(directory.path, store.location));
   if (sameDevice) {
-    log.warn('backups share the disk of the data: one dying disk takes both; set backup.dir to another one', { location: store.location });
+    log.warn('backups share the disk of the data: one dying disk takes both; set backup.dir to another one', {
+      location: store.location,
+    });
   }
   const service = new BackupService({ ...options, operations, repository, host: hostname(), sameDevice });
   await service.start();

@@ -3,24 +3,22 @@
  * ones; what already runs is awaited, so that nothing goes on behind the caller's back.
  */
 export async function forEachAtOnce<T>(
-	width: number,
-	items: readonly T[],
-	work: (item: T) => Promise<void>,
+  width: number,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
 ): Promise<void> {
-	let next = 0;
-	let failure: { error: unknown } | null = null;
-	const lane = async (): Promise<void> => {
-		while (failure === null && next < items.length) {
-			const item = items[next++] as T;
-			try {
-				await work(item);
-			} catch (error) {
-				failure ??= { error };
-			}
-		}
-	};
-	await Promise.all(
-		Array.from({ length: Math.min(width, items.length) }, lane),
-	);
-	if (failure !== null) throw (failure as { error: unknown }).error;
+  let next = 0;
+  let failure: { error: unknown } | null = null;
+  const lane = async (): Promise<void> => {
+    while (failure === null && next < items.length) {
+      const item = items[next++] as T;
+      try {
+        await work(item);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
+  if (failure !== null) throw (failure as { error: unknown }).error;
 }

@@ -9,7 +9,9 @@ export async function checkRepositoryPath(repository: string, dataDirectory: str
   const path = await resolvedPath(repository);
   const data = await resolvedPath(dataDirectory);
   const refuse = (why: string): CairnError =>
-    new CairnError('ERR', `backup.dir '${repository}' cannot be used: ${why}`, { hint: 'Choose a directory of its own, best on another disk.' });
+    new CairnError('ERR', `backup.dir '${repository}' cannot be used: ${why}`, {
+      hint: 'Choose a directory of its own, best on another disk.',
+    });
   if (path === parse(path).root) throw refuse('it is the root of the file system');
   if (path === data) throw refuse('it is the data directory itself');
   if (data.startsWith(path + sep)) throw refuse(`the data directory ${data} is inside it`);
@@ -17,7 +19,8 @@ export async function checkRepositoryPath(repository: string, dataDirectory: str
   if (status !== null && !status.isDirectory()) throw refuse('it is not a directory');
   for (let at = path; at !== parse(at).root; at = dirname(at)) {
     if (await isRocksDirectory(at)) throw refuse(`${at} is a RocksDB directory`);
-    if (dirname(at) === data && /^db-[0-9]/.test(at.slice(data.length + 1))) throw refuse(`${at} is a database of this server`);
+    if (dirname(at) === data && /^db-[0-9]/.test(at.slice(data.length + 1)))
+      throw refuse(`${at} is a database of this server`);
   }
 }
 

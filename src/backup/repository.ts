@@ -6,313 +6,284 @@
  * REPOFORMAT (made by a newer Cairn), creates the repository where there is none, and takes the lock on first use.
  * An empty data disk with a cron job must never prune the real backups away: that is what the id is for.
  */
-import { randomUUID } from "node:crypto";
-import type { WallClock } from "../base/clock.js";
-import { CairnError, toCairnError } from "../base/errors.js";
-import { formatTime } from "../base/time.js";
-import type { FileLock } from "../engine/types.js";
+import { randomUUID } from 'node:crypto';
+import type { WallClock } from '../base/clock.js';
+import { CairnError, toCairnError } from '../base/errors.js';
+import { formatTime } from '../base/time.js';
+import type { FileLock } from '../engine/types.js';
 import {
-	decodeRepositoryHeader,
-	encodeRepositoryHeader,
-	encodeTimeline,
-	FormatError,
-	formatNumber,
-	parseNumber,
-	parseTimelineKey,
-	type RepositoryHeader,
-	type TimelineRecord,
-	timelineKey,
-} from "../format/index.js";
-import type { Log } from "../observability/log.js";
-import { type Store, StoreObjectMissing } from "../storage/store.js";
-import { Catalog } from "./catalog.js";
-import { sweepRepository } from "./garbage.js";
+  decodeRepositoryHeader,
+  encodeRepositoryHeader,
+  encodeTimeline,
+  FormatError,
+  formatNumber,
+  parseNumber,
+  parseTimelineKey,
+  type RepositoryHeader,
+  type TimelineRecord,
+  timelineKey,
+} from '../format/index.js';
+import type { Log } from '../observability/log.js';
+import { type Store, StoreObjectMissing } from '../storage/store.js';
+import { Catalog } from './catalog.js';
+import { sweepRepository } from './garbage.js';
 
 export interface RepositoryOptions {
-	store: Store;
-	/** The server's database id; null while it is unknown (its LIVE is damaged). */
-	databaseId: () => string | null;
-	/** The live timeline: what a new repository's first timeline is called. */
-	timeline: () => number;
-	/** Takes the OS lock of the repository; throws when another server holds it. */
-	acquireLock: () => Promise<FileLock>;
-	/** Set when this server may only read, whatever the id; the text says why. */
-	readOnlyReason: string | null;
-	clock: WallClock;
-	log: Log;
+  store: Store;
+  /** The server's database id; null while it is unknown (its LIVE is damaged). */
+  databaseId: () => string | null;
+  /** The live timeline: what a new repository's first timeline is called. */
+  timeline: () => number;
+  /** Takes the OS lock of the repository; throws when another server holds it. */
+  acquireLock: () => Promise<FileLock>;
+  /** Set when this server may only read, whatever the id; the text says why. */
+  readOnlyReason: string | null;
+  clock: WallClock;
+  log: Log;
 }
 
-const HEADER_KEY = "REPOSITORY.json";
-const NEXT_ID_KEY = "next_id";
+const HEADER_KEY = 'REPOSITORY.json';
+const NEXT_ID_KEY = 'next_id';
 
 export class Repository {
-	readonly store: Store;
-	readonly catalog: Catalog;
-	readonly #options: RepositoryOptions;
-	#lock: FileLock | null = null;
-	#swept: Promise<void> | null = null;
-	#opening: Promise<void> = Promise.resolve();
-	#turns: Promise<unknown> = Promise.resolve();
+  readonly store: Store;
+  readonly catalog: Catalog;
+  readonly #options: RepositoryOptions;
+  #lock: FileLock | null = null;
+  #swept: Promise<void> | null = null;
+  #opening: Promise<void> = Promise.resolve();
+  #turns: Promise<unknown> = Promise.resolve();
 
-	constructor(options: RepositoryOptions) {
-		this.store = options.store;
-		this.#options = options;
-		this.catalog = new Catalog(options.store, options.log);
-	}
+  constructor(options: RepositoryOptions) {
+    this.store = options.store;
+    this.#options = options;
+    this.catalog = new Catalog(options.store, options.log);
+  }
 
-	/** null: there is none yet. Damage and newer formats throw. */
-	async header(): Promise<RepositoryHeader | null> {
-		const bytes = await this.store.get(HEADER_KEY, 1 << 20).catch((error) => {
-			if (error instanceof StoreObjectMissing) return null;
-			throw error;
-		});
-		if (bytes === null) return null;
-		try {
-			return decodeRepositoryHeader(bytes);
-		} catch (error) {
-			if (error instanceof FormatError && error.reason === "version") {
-				throw new CairnError(
-					"REPOFORMAT",
-					`${HEADER_KEY} in ${this.store.location} was written by a newer version: ${error.message}`,
-					{
-						hint: "Use a Cairn that knows this format; nothing was changed.",
-					},
-				);
-			}
-			throw new CairnError(
-				"BACKUPMANIFEST",
-				`${HEADER_KEY} in ${this.store.location} is damaged: ${(error as Error).message}`,
-				{
-					hint: "Bring it back from a copy of the repository. Its backups stay readable with LIST, VERIFY and RESTORE.",
-				},
-			);
-		}
-	}
+  /** null: there is none yet. Damage and newer formats throw. */
+  async header(): Promise<RepositoryHeader | null> {
+    const bytes = await this.store.get(HEADER_KEY, 1 << 20).catch((error) => {
+      if (error instanceof StoreObjectMissing) return null;
+      throw error;
+    });
+    if (bytes === null) return null;
+    try {
+      return decodeRepositoryHeader(bytes);
+    } catch (error) {
+      if (error instanceof FormatError && error.reason === 'version') {
+        throw new CairnError(
+          'REPOFORMAT',
+          `${HEADER_KEY} in ${this.store.location} was written by a newer version: ${error.message}`,
+          {
+            hint: 'Use a Cairn that knows this format; nothing was changed.',
+          },
+        );
+      }
+      throw new CairnError(
+        'BACKUPMANIFEST',
+        `${HEADER_KEY} in ${this.store.location} is damaged: ${(error as Error).message}`,
+        {
+          hint: 'Bring it back from a copy of the repository. Its backups stay readable with LIST, VERIFY and RESTORE.',
+        },
+      );
+    }
+  }
 
-	/** Resolves when this server may write here; sweeps what a crash left the first time. Calls queue. */
-	async writable(): Promise<void> {
-		const turn = this.#opening.then(() => this.#requireWritable());
-		this.#opening = turn.catch(() => undefined);
-		await turn;
-	}
+  /** Resolves when this server may write here; sweeps what a crash left the first time. Calls queue. */
+  async writable(): Promise<void> {
+    const turn = this.#opening.then(() => this.#requireWritable());
+    this.#opening = turn.catch(() => undefined);
+    await turn;
+  }
 
-	/** Like writable(), as an answer; used where a verdict is worth keeping only if it can be kept. */
-	async isWritable(): Promise<boolean> {
-		return this.writable().then(
-			() => true,
-			() => false,
-		);
-	}
+  /** Like writable(), as an answer; used where a verdict is worth keeping only if it can be kept. */
+  async isWritable(): Promise<boolean> {
+    return this.writable().then(
+      () => true,
+      () => false,
+    );
+  }
 
-	get held(): boolean {
-		return this.#lock !== null;
-	}
+  get held(): boolean {
+    return this.#lock !== null;
+  }
 
-	async #requireWritable(): Promise<void> {
-		const { databaseId, readOnlyReason } = this.#options;
-		if (readOnlyReason !== null)
-			throw new CairnError("REPOFOREIGN", readOnlyReason);
-		const header = await this.header();
-		const own = databaseId();
-		if (header === null) await this.#create(own);
-		else if (header.database_id !== own) throw foreign(header, own);
-		await this.#hold();
-		this.#swept ??= sweepRepository(this, this.#options.log).catch((error) => {
-			this.#options.log.warn("repository sweep failed", {
-				error: toCairnError(error, "BACKUPFAILED"),
-			});
-			this.#swept = null;
-		});
-		await this.#swept;
-	}
+  async #requireWritable(): Promise<void> {
+    const { databaseId, readOnlyReason } = this.#options;
+    if (readOnlyReason !== null) throw new CairnError('REPOFOREIGN', readOnlyReason);
+    const header = await this.header();
+    const own = databaseId();
+    if (header === null) await this.#create(own);
+    else if (header.database_id !== own) throw foreign(header, own);
+    await this.#hold();
+    this.#swept ??= sweepRepository(this, this.#options.log).catch((error) => {
+      this.#options.log.warn('repository sweep failed', {
+        error: toCairnError(error, 'BACKUPFAILED'),
+      });
+      this.#swept = null;
+    });
+    await this.#swept;
+  }
 
-	async #hold(): Promise<void> {
-		if (this.#lock !== null) return;
-		try {
-			this.#lock = await this.#options.acquireLock();
-		} catch (error) {
-			throw new CairnError(
-				"REPOLOCKED",
-				`the repository ${this.store.location} is held by another server`,
-				{
-					hint: "Stop that server, or give this one a repository of its own (backup.dir). Reading commands work.",
-					cause: error,
-				},
-			);
-		}
-	}
+  async #hold(): Promise<void> {
+    if (this.#lock !== null) return;
+    try {
+      this.#lock = await this.#options.acquireLock();
+    } catch (error) {
+      throw new CairnError('REPOLOCKED', `the repository ${this.store.location} is held by another server`, {
+        hint: 'Stop that server, or give this one a repository of its own (backup.dir). Reading commands work.',
+        cause: error,
+      });
+    }
+  }
 
-	async #create(own: string | null): Promise<void> {
-		await this.catalog.refresh();
-		const backups = this.catalog.entries().length;
-		if (backups > 0 || own === null) {
-			throw new CairnError(
-				"BACKUPMANIFEST",
-				`${HEADER_KEY} is missing from ${this.store.location}, which holds ${backups} backups`,
-				{
-					hint: "Bring it back from a copy of the repository. Its backups stay readable with LIST, VERIFY and RESTORE.",
-				},
-			);
-		}
-		await this.#hold();
-		// Another server may have made one between the look and the lock.
-		const now = await this.header();
-		if (now !== null) {
-			if (now.database_id !== own) throw foreign(now, own);
-			return;
-		}
-		const createdAt = formatTime(this.#options.clock.nowUs());
-		const timeline = this.#options.timeline();
-		await this.putTimeline({
-			timeline,
-			parent: null,
-			fork_sequence: 0,
-			fork_at: null,
-			fork_commit_count: 0,
-			created_at: createdAt,
-			reason: "created",
-			backup: null,
-		});
-		await this.#putHeader({
-			repository_id: randomUUID(),
-			database_id: own,
-			created_at: createdAt,
-			adopted: [],
-			encryption: null,
-		});
-		this.#options.log.info("repository created", {
-			location: this.store.location,
-		});
-	}
+  async #create(own: string | null): Promise<void> {
+    await this.catalog.refresh();
+    const backups = this.catalog.entries().length;
+    if (backups > 0 || own === null) {
+      throw new CairnError(
+        'BACKUPMANIFEST',
+        `${HEADER_KEY} is missing from ${this.store.location}, which holds ${backups} backups`,
+        {
+          hint: 'Bring it back from a copy of the repository. Its backups stay readable with LIST, VERIFY and RESTORE.',
+        },
+      );
+    }
+    await this.#hold();
+    // Another server may have made one between the look and the lock.
+    const now = await this.header();
+    if (now !== null) {
+      if (now.database_id !== own) throw foreign(now, own);
+      return;
+    }
+    const createdAt = formatTime(this.#options.clock.nowUs());
+    const timeline = this.#options.timeline();
+    await this.putTimeline({
+      timeline,
+      parent: null,
+      fork_sequence: 0,
+      fork_at: null,
+      fork_commit_count: 0,
+      created_at: createdAt,
+      reason: 'created',
+      backup: null,
+    });
+    await this.#putHeader({
+      repository_id: randomUUID(),
+      database_id: own,
+      created_at: createdAt,
+      adopted: [],
+      encryption: null,
+    });
+    this.#options.log.info('repository created', {
+      location: this.store.location,
+    });
+  }
 
-	async #putHeader(header: RepositoryHeader): Promise<void> {
-		await this.store.put(HEADER_KEY, encodeRepositoryHeader(header));
-	}
+  async #putHeader(header: RepositoryHeader): Promise<void> {
+    await this.store.put(HEADER_KEY, encodeRepositoryHeader(header));
+  }
 
-	/**
-	 * The repository from now on belongs to this server's database. The id must be the repository's own. `beforeTakeover`
-	 * runs under the lock, before the header names the new owner.
-	 */
-	async adopt(
-		repositoryId: string,
-		beforeTakeover: () => Promise<void>,
-	): Promise<RepositoryHeader> {
-		const { databaseId, readOnlyReason, clock } = this.#options;
-		if (readOnlyReason !== null)
-			throw new CairnError("REPOFOREIGN", readOnlyReason);
-		const header = await this.header();
-		if (header === null)
-			throw new CairnError(
-				"ERR",
-				`there is no repository in ${this.store.location} yet; CREATE makes one`,
-			);
-		if (header.repository_id !== repositoryId) {
-			throw new CairnError(
-				"ERR",
-				`the repository in ${this.store.location} has id ${header.repository_id}, not ${repositoryId}`,
-				{
-					hint: "Check that this is the repository that you mean.",
-				},
-			);
-		}
-		const own = databaseId();
-		if (own === null)
-			throw new CairnError(
-				"MISCONF",
-				"this server has no database id: its LIVE is damaged. Restore in place instead.",
-			);
-		await this.#hold();
-		if (header.database_id === own) return header;
-		await beforeTakeover();
-		const next = {
-			...header,
-			database_id: own,
-			adopted: [
-				...header.adopted,
-				{ database_id: header.database_id, at: formatTime(clock.nowUs()) },
-			],
-		};
-		await this.#putHeader(next);
-		return next;
-	}
+  /**
+   * The repository from now on belongs to this server's database. The id must be the repository's own. `beforeTakeover`
+   * runs under the lock, before the header names the new owner.
+   */
+  async adopt(repositoryId: string, beforeTakeover: () => Promise<void>): Promise<RepositoryHeader> {
+    const { databaseId, readOnlyReason, clock } = this.#options;
+    if (readOnlyReason !== null) throw new CairnError('REPOFOREIGN', readOnlyReason);
+    const header = await this.header();
+    if (header === null)
+      throw new CairnError('ERR', `there is no repository in ${this.store.location} yet; CREATE makes one`);
+    if (header.repository_id !== repositoryId) {
+      throw new CairnError(
+        'ERR',
+        `the repository in ${this.store.location} has id ${header.repository_id}, not ${repositoryId}`,
+        {
+          hint: 'Check that this is the repository that you mean.',
+        },
+      );
+    }
+    const own = databaseId();
+    if (own === null)
+      throw new CairnError('MISCONF', 'this server has no database id: its LIVE is damaged. Restore in place instead.');
+    await this.#hold();
+    if (header.database_id === own) return header;
+    await beforeTakeover();
+    const next = {
+      ...header,
+      database_id: own,
+      adopted: [...header.adopted, { database_id: header.database_id, at: formatTime(clock.nowUs()) }],
+    };
+    await this.#putHeader(next);
+    return next;
+  }
 
-	/** For a restore in place out of a repository that is not (yet) this database's: the lock, without the ownership. */
-	async holdForTakeover(): Promise<RepositoryHeader> {
-		const { readOnlyReason } = this.#options;
-		if (readOnlyReason !== null)
-			throw new CairnError("REPOFOREIGN", readOnlyReason);
-		const header = await this.header();
-		if (header === null) {
-			throw new CairnError(
-				"BACKUPMANIFEST",
-				`${HEADER_KEY} is missing from ${this.store.location}`,
-				{
-					hint: "Bring it back from a copy, or use RESTORE … TO and serve the result.",
-				},
-			);
-		}
-		await this.#hold();
-		return header;
-	}
+  /** For a restore in place out of a repository that is not (yet) this database's: the lock, without the ownership. */
+  async holdForTakeover(): Promise<RepositoryHeader> {
+    const { readOnlyReason } = this.#options;
+    if (readOnlyReason !== null) throw new CairnError('REPOFOREIGN', readOnlyReason);
+    const header = await this.header();
+    if (header === null) {
+      throw new CairnError('BACKUPMANIFEST', `${HEADER_KEY} is missing from ${this.store.location}`, {
+        hint: 'Bring it back from a copy, or use RESTORE … TO and serve the result.',
+      });
+    }
+    await this.#hold();
+    return header;
+  }
 
-	/** A new id, durable before it is used, so that none is ever given twice. */
-	async allocateId(): Promise<number> {
-		await this.catalog.refresh();
-		const stored = await this.store
-			.get(NEXT_ID_KEY, 64)
-			.then(parseNumber, () => null);
-		const id = Math.max(stored ?? 1, this.catalog.highestId() + 1);
-		await this.store.put(NEXT_ID_KEY, formatNumber(id + 1));
-		return id;
-	}
+  /** A new id, durable before it is used, so that none is ever given twice. */
+  async allocateId(): Promise<number> {
+    await this.catalog.refresh();
+    const stored = await this.store.get(NEXT_ID_KEY, 64).then(parseNumber, () => null);
+    const id = Math.max(stored ?? 1, this.catalog.highestId() + 1);
+    await this.store.put(NEXT_ID_KEY, formatNumber(id + 1));
+    return id;
+  }
 
-	/** Runs one after the other what looks at a backup's pin and then acts on it: PIN and the removal of a manifest. */
-	inTurn<T>(work: () => Promise<T>): Promise<T> {
-		const turn = this.#turns.then(work, work);
-		this.#turns = turn.catch(() => undefined);
-		return turn;
-	}
+  /** Runs one after the other what looks at a backup's pin and then acts on it: PIN and the removal of a manifest. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turns.then(work, work);
+    this.#turns = turn.catch(() => undefined);
+    return turn;
+  }
 
-	/** `latest` is for people who look into the directory; nothing reads it. */
-	async writeLatest(): Promise<void> {
-		const latest = this.catalog.latestComplete();
-		if (latest === null) await this.store.delete("latest");
-		else await this.store.put("latest", formatNumber(latest.id));
-	}
+  /** `latest` is for people who look into the directory; nothing reads it. */
+  async writeLatest(): Promise<void> {
+    const latest = this.catalog.latestComplete();
+    if (latest === null) await this.store.delete('latest');
+    else await this.store.put('latest', formatNumber(latest.id));
+  }
 
-	async putTimeline(timeline: TimelineRecord): Promise<void> {
-		await this.store.put(
-			timelineKey(timeline.timeline),
-			encodeTimeline(timeline),
-		);
-	}
+  async putTimeline(timeline: TimelineRecord): Promise<void> {
+    await this.store.put(timelineKey(timeline.timeline), encodeTimeline(timeline));
+  }
 
-	/** A number that no timeline here has, nor the live one. */
-	async nextTimeline(): Promise<number> {
-		let highest = this.#options.timeline();
-		for await (const { key } of this.store.list("timelines/"))
-			highest = Math.max(highest, parseTimelineKey(key) ?? 0);
-		return highest + 1;
-	}
+  /** A number that no timeline here has, nor the live one. */
+  async nextTimeline(): Promise<number> {
+    let highest = this.#options.timeline();
+    for await (const { key } of this.store.list('timelines/')) highest = Math.max(highest, parseTimelineKey(key) ?? 0);
+    return highest + 1;
+  }
 
-	async close(): Promise<void> {
-		this.#lock?.release();
-		this.#lock = null;
-		await this.store.close();
-	}
+  async close(): Promise<void> {
+    this.#lock?.release();
+    this.#lock = null;
+    await this.store.close();
+  }
 }
 
 function foreign(header: RepositoryHeader, own: string | null): CairnError {
-	return new CairnError(
-		"REPOFOREIGN",
-		`the repository ${header.repository_id} belongs to database ${header.database_id}, this server's database is ${own ?? "unknown"}`,
-		{
-			hint: `Restore from it in place to carry that database on, or say ADMIN.BACKUP ADOPTREPO ${header.repository_id} if this database replaces it. LIST, INFO, VERIFY and RESTORE work.`,
-			details: {
-				repository: header.repository_id,
-				owner: header.database_id,
-				own,
-			},
-		},
-	);
+  return new CairnError(
+    'REPOFOREIGN',
+    `the repository ${header.repository_id} belongs to database ${header.database_id}, this server's database is ${own ?? 'unknown'}`,
+    {
+      hint: `Restore from it in place to carry that database on, or say ADMIN.BACKUP ADOPTREPO ${header.repository_id} if this database replaces it. LIST, INFO, VERIFY and RESTORE work.`,
+      details: {
+        repository: header.repository_id,
+        owner: header.database_id,
+        own,
+      },
+    },
+  );
 }

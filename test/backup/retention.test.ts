@@ -28,7 +28,14 @@ t.test('D5: no limit deletes nothing', async (t) => {
 });
 
 t.test('D2: corrupt, incomplete and running backups neither count nor go', async (t) => {
-  const entries = [entry(1), entry(2, { status: 'corrupt' }), entry(3), entry(4, { status: 'incomplete' }), entry(5), entry(6, { status: 'running' })];
+  const entries = [
+    entry(1),
+    entry(2, { status: 'corrupt' }),
+    entry(3),
+    entry(4, { status: 'incomplete' }),
+    entry(5),
+    entry(6, { status: 'running' }),
+  ];
   t.same(deleted(entries, { maxCount: 2 }), [1]);
   t.same(deleted(entries, { maxAgeUs: 1 }), [1, 3]);
 });
@@ -39,12 +46,18 @@ t.test('D3: the newest complete backup stays however old it is', async (t) => {
 });
 
 t.test('D9: pinned backups stay and are not counted', async (t) => {
-  t.same(deleted([entry(1, { pinned: true }), entry(2), entry(3), entry(4, { pinned: true }), entry(5)], { maxCount: 1 }), [2, 3]);
+  t.same(
+    deleted([entry(1, { pinned: true }), entry(2), entry(3), entry(4, { pinned: true }), entry(5)], { maxCount: 1 }),
+    [2, 3],
+  );
 });
 
 t.test('C16: a backup in use stays', async (t) => {
   const decisions = decideRetention([entry(1, { usedBy: 'restore' }), entry(2)], { maxCount: 1, maxAgeUs: 0 }, NOW);
-  t.same(decisions.find(({ id }) => id === 1), { id: 1, action: 'keep', reason: 'in_use' });
+  t.same(
+    decisions.find(({ id }) => id === 1),
+    { id: 1, action: 'keep', reason: 'in_use' },
+  );
 });
 
 t.test('a backup that is dated in the future stays', async (t) => {
@@ -57,7 +70,11 @@ t.test('age counts after the count: what is within max_count but too old goes', 
 });
 
 t.test('the base of the recovery window stays and is not counted', async (t) => {
-  const decisions = decideRetention([entry(1, { windowBase: true }), entry(2), entry(3), entry(4)], { maxCount: 2, maxAgeUs: 0 }, NOW);
+  const decisions = decideRetention(
+    [entry(1, { windowBase: true }), entry(2), entry(3), entry(4)],
+    { maxCount: 2, maxAgeUs: 0 },
+    NOW,
+  );
   t.same(
     decisions.map(({ id, action, reason }) => [id, action, reason]),
     [
@@ -75,7 +92,9 @@ function naive(entries: RetentionEntry[], policy: RetentionPolicy): number[] {
   const newest = complete[0]?.id;
   const candidates = complete.filter(({ pinned, windowBase }) => !pinned && windowBase !== true);
   const stay = policy.maxCount === 0 ? candidates : candidates.slice(0, policy.maxCount);
-  const young = stay.filter(({ finishedAtUs }) => policy.maxAgeUs === 0 || finishedAtUs === null || NOW - finishedAtUs <= policy.maxAgeUs);
+  const young = stay.filter(
+    ({ finishedAtUs }) => policy.maxAgeUs === 0 || finishedAtUs === null || NOW - finishedAtUs <= policy.maxAgeUs,
+  );
   return candidates
     .filter((candidate) => !young.includes(candidate) && candidate.id !== newest && candidate.usedBy === null)
     .map(({ id }) => id)
@@ -86,7 +105,9 @@ t.test('D1: any set and any policy agree with the naive model, and something com
   const entries = fc.uniqueArray(
     fc.record({
       id: fc.integer({ min: 1, max: 40 }),
-      status: fc.constantFrom('complete', 'complete', 'complete', 'corrupt', 'incomplete', 'running') as fc.Arbitrary<RetentionEntry['status']>,
+      status: fc.constantFrom('complete', 'complete', 'complete', 'corrupt', 'incomplete', 'running') as fc.Arbitrary<
+        RetentionEntry['status']
+      >,
       pinned: fc.boolean(),
       finishedAtUs: fc.option(fc.integer({ min: NOW - 100 * HOUR, max: NOW + 10 * HOUR })),
       usedBy: fc.constantFrom(null, null, null, 'verify'),
@@ -94,7 +115,10 @@ t.test('D1: any set and any policy agree with the naive model, and something com
     }),
     { selector: ({ id }) => id, maxLength: 30 },
   );
-  const policy = fc.record({ maxCount: fc.integer({ min: 0, max: 10 }), maxAgeUs: fc.constantFrom(0, 1, HOUR, 50 * HOUR) });
+  const policy = fc.record({
+    maxCount: fc.integer({ min: 0, max: 10 }),
+    maxAgeUs: fc.constantFrom(0, 1, HOUR, 50 * HOUR),
+  });
   fc.assert(
     fc.property(entries, policy, (list, rules) => {
       const gone = deleted(list, rules);
