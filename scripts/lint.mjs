@@ -9,7 +9,10 @@ import { exitCodeOf } from './setup/run.mjs';
 const program = (...path) => [process.execPath, inProject('node_modules', ...path)];
 
 const checks = [
-  { name: 'format and lint', command: [...program('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.'] },
+  {
+    name: 'format and lint',
+    command: [...program('@biomejs', 'biome', 'bin', 'biome'), 'check', '--error-on-warnings', '.'],
+  },
   { name: 'types', command: [...program('typescript', 'bin', 'tsc'), '-p', 'test/tsconfig.json', '--noEmit'] },
   { name: 'generated files', command: [process.execPath, inProject('scripts', 'generate.mjs'), '--check'] },
 ];

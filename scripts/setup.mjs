@@ -32,7 +32,9 @@ export async function setUp() {
 
 async function makeReady() {
   if (Number(process.versions.node.split('.')[0]) < oldestNode) {
-    throw new SetupError(`Cairn needs Node.js ${oldestNode} or later; this is ${process.version} (${process.execPath})`);
+    throw new SetupError(
+      `Cairn needs Node.js ${oldestNode} or later; this is ${process.version} (${process.execPath})`,
+    );
   }
   if (isReady()) return;
   await withLock(async () => {

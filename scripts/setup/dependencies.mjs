@@ -25,7 +25,9 @@ export async function installDependencies() {
 }
 
 function stampOf() {
-  const lock = createHash('sha256').update(readFileSync(inProject('package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(inProject('package-lock.json')))
+    .digest('hex');
   return `${lock} ${process.platform}-${process.arch}`;
 }
 

@@ -44,5 +44,5 @@ export async function run(command, failure, options) {
 /** npm as it was called to get here, or the one in PATH. */
 export function npm(...args) {
   const entry = process.env.npm_execpath;
-  return entry !== undefined && entry.endsWith('.js') ? [process.execPath, entry, ...args] : ['npm', ...args];
+  return entry?.endsWith('.js') ? [process.execPath, entry, ...args] : ['npm', ...args];
 }

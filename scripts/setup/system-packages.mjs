@@ -41,7 +41,11 @@ export async function ensureSystemPackages() {
     if (asRoot === null) {
       throw new SetupError(`this machine lacks ${names}. Install and start again:\n${instructions}`);
     }
-    await install(asRoot, missing.map((need) => need.debian), names);
+    await install(
+      asRoot,
+      missing.map((need) => need.debian),
+      names,
+    );
     const still = needs.filter((need) => !need.found());
     if (still.length > 0) {
       const rest = still.map((need) => need.what).join(', ');
@@ -76,7 +80,10 @@ async function rootPrefix() {
 
 function isListed(name) {
   try {
-    const policy = execFileSync('apt-cache', ['policy', name], { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } });
+    const policy = execFileSync('apt-cache', ['policy', name], {
+      encoding: 'utf8',
+      env: { ...process.env, LC_ALL: 'C' },
+    });
     return /Candidate: (?!\(none\))/.test(policy);
   } catch {
     return false;

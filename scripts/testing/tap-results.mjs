@@ -53,5 +53,7 @@ function nameAndDirective(rest) {
 
 /** Without the points that passed and the plans: what is left of a failed test is short enough to read. */
 function withoutPasses(lines) {
-  return lines.filter((line) => !/^\s*ok\b/.test(line) && !/^\s*1\.\.\d+/.test(line) && !/^(TAP version|\s*#|$)/.test(line));
+  return lines.filter(
+    (line) => !/^\s*ok\b/.test(line) && !/^\s*1\.\.\d+/.test(line) && !/^(TAP version|\s*#|$)/.test(line),
+  );
 }

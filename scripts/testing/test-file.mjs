@@ -63,7 +63,16 @@ export function runTestFile(file, name, timeoutMs) {
       const ending = howItEnded({ code, signal, timedOut, tap, timeoutMs });
       if (ending !== null) tap.failed.push({ name: ending, report: '' });
       const durationMs = performance.now() - startedMs;
-      resolve({ name, durationMs, passed: tap.passed, failed: tap.failed, skipped: tap.skipped, leftovers, stderr, log });
+      resolve({
+        name,
+        durationMs,
+        passed: tap.passed,
+        failed: tap.failed,
+        skipped: tap.skipped,
+        leftovers,
+        stderr,
+        log,
+      });
     });
   });
 }
