@@ -3,6 +3,7 @@
 #include <napi.h>
 #include <rocksdb/version.h>
 
+#include "checksum.h"
 #include "database.h"
 #include "handle.h"
 #include "iterator.h"
@@ -11,14 +12,15 @@
 
 namespace {
 
-// stopping(): long operations of this environment end at their next step; called when the process is about to exit.
-Napi::Value Stopping(const Napi::CallbackInfo& info) {
-  cairn::Handle::StopAll(info.Env());
+// exiting(): closes every database of this environment, without completing requests; for the process 'exit' event.
+Napi::Value Exiting(const Napi::CallbackInfo& info) {
+  info.Env().GetInstanceData<cairn::AddonData>()->environment->Exit();
   return info.Env().Undefined();
 }
 
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   auto* data = new cairn::AddonData();
+  data->environment = std::make_shared<cairn::Environment>(env);
   data->database = Napi::Persistent(cairn::Database::Define(env));
   data->iterator = Napi::Persistent(cairn::IteratorObject::Define(env));
   data->wal_reader = Napi::Persistent(cairn::WalReaderObject::Define(env));
@@ -26,7 +28,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, cairn::Database::Open));
   exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));
   exports.Set("unlockFile", Napi::Function::New(env, cairn::UnlockFile));
-  exports.Set("stopping", Napi::Function::New(env, Stopping));
+  exports.Set("crc32c", Napi::Function::New(env, cairn::Crc32c));
+  exports.Set("exiting", Napi::Function::New(env, Exiting));
   exports.Set("rocksdbVersion", std::to_string(ROCKSDB_MAJOR) + "." + std::to_string(ROCKSDB_MINOR) + "." +
                                     std::to_string(ROCKSDB_PATCH));
   return exports;

@@ -2,6 +2,10 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
+
+#include "operations.h"
+
 namespace cairn {
 namespace {
 
@@ -51,6 +55,18 @@ class Sha256Factory : public rocksdb::FileChecksumGenFactory {
 
 std::shared_ptr<rocksdb::FileChecksumGenFactory> NewSha256Factory() {
   return std::make_shared<Sha256Factory>();
+}
+
+Napi::Value Crc32c(const Napi::CallbackInfo& info) {
+  const rocksdb::Slice bytes = BytesOf(info[0]);
+  const size_t end = std::min<size_t>(bytes.size(), info[2].As<Napi::Number>().Uint32Value());
+  const size_t start = std::min<size_t>(end, info[1].As<Napi::Number>().Uint32Value());
+  const auto generator = rocksdb::GetFileChecksumGenCrc32cFactory()->CreateFileChecksumGenerator({});
+  generator->Update(bytes.data() + start, end - start);
+  generator->Finalize();
+  uint32_t value = 0;
+  for (const unsigned char byte : generator->GetChecksum()) value = value << 8 | byte;  // big-endian
+  return Napi::Number::New(info.Env(), value);
 }
 
 }  // namespace cairn

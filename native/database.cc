@@ -25,36 +25,43 @@ constexpr uint32_t kScanReverse = 1;
 constexpr uint32_t kScanNoValues = 2;
 constexpr uint32_t kScanFillCache = 4;
 
+AddonData* Data(Napi::Env env) { return env.GetInstanceData<AddonData>(); }
+
 class OpenWorker : public Worker {
  public:
-  explicit OpenWorker(OpenRequest request) : Worker(nullptr), request_(std::move(request)) {}
+  OpenWorker(std::shared_ptr<Environment> environment, OpenRequest request)
+      : Worker(nullptr), environment_(std::move(environment)), request_(std::move(request)) {}
 
  protected:
   rocksdb::Status Execute() override {
+    if (!environment_->BeginOpen()) return Closed();
     rocksdb::DB* db = nullptr;
-    rocksdb::Status status;
-    switch (request_.mode) {
-      case OpenMode::kReadWrite:
-        status = rocksdb::DB::Open(request_.options, request_.path, &db);
-        break;
-      case OpenMode::kReadOnly:
-        status = rocksdb::DB::OpenForReadOnly(request_.options, request_.path, &db);
-        break;
-      case OpenMode::kSecondary:
-        status = rocksdb::DB::OpenAsSecondary(request_.options, request_.path, request_.secondary_path, &db);
-        break;
-    }
+    const rocksdb::Status status = Open(&db);
     db_.reset(db);
+    environment_->EndOpen(&db_);
     return status;
   }
 
+  void Finished() override { environment_->TakeOver(&db_); }
+
   Napi::Value Result(Napi::Env env) override {
-    auto handle = std::make_shared<Handle>(env, std::move(db_));
-    return env.GetInstanceData<AddonData>()->database.New(
-        {Napi::External<std::shared_ptr<Handle>>::New(env, &handle)});
+    auto handle = std::make_shared<Handle>(environment_, std::move(db_));
+    return Data(env)->database.New({Napi::External<std::shared_ptr<Handle>>::New(env, &handle)});
   }
 
  private:
+  rocksdb::Status Open(rocksdb::DB** db) const {
+    switch (request_.mode) {
+      case OpenMode::kReadOnly:
+        return rocksdb::DB::OpenForReadOnly(request_.options, request_.path, db);
+      case OpenMode::kSecondary:
+        return rocksdb::DB::OpenAsSecondary(request_.options, request_.path, request_.secondary_path, db);
+      default:
+        return rocksdb::DB::Open(request_.options, request_.path, db);
+    }
+  }
+
+  std::shared_ptr<Environment> environment_;
   OpenRequest request_;
   std::unique_ptr<rocksdb::DB> db_;
 };
@@ -126,7 +133,7 @@ Napi::Function Database::Define(Napi::Env env) {
 
 Napi::Value Database::Open(const Napi::CallbackInfo& info) {
   OpenRequest request = ReadOpenRequest(info[0].As<Napi::Object>());
-  return Worker::Queue(info.Env(), std::make_unique<OpenWorker>(std::move(request)));
+  return Worker::Queue(info.Env(), std::make_unique<OpenWorker>(Data(info.Env())->environment, std::move(request)));
 }
 
 Database::Database(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Database>(info) {

@@ -16,6 +16,7 @@ namespace cairn {
 
 // What one environment (the main thread, a worker thread) has of the addon.
 struct AddonData {
+  std::shared_ptr<Environment> environment;
   Napi::FunctionReference database;
   Napi::FunctionReference iterator;
   Napi::FunctionReference wal_reader;

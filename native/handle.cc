@@ -1,60 +1,43 @@
 #include "handle.h"
 
-#include <rocksdb/env.h>
-
-#include <mutex>
-
 namespace cairn {
-namespace {
 
-// Every handle that is open in the process. Made when the addon is loaded, after RocksDB's default environment, so that
-// at exit it is destroyed before that.
-class Registry {
- public:
-  Registry() { rocksdb::Env::Default(); }
+void Environment::Exit() {
+  for (Handle* handle : handles_) handle->stopping.store(true);
+  for (Handle* handle : handles_) handle->Abandon();
+  std::unique_lock<std::mutex> lock(mutex_);
+  exiting_ = true;
+  idle_.wait(lock, [this] { return opening_ == 0; });
+  for (std::unique_ptr<rocksdb::DB>* opened : opened_) opened->reset();
+}
 
-  ~Registry() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (Handle* handle : handles_) {
-      // A pool thread that is still inside RocksDB (it should have been joined) keeps its database: leaking at exit is
-      // harmless, deleting under it is not.
-      if (handle->running.load() == 0) handle->Destroy().PermitUncheckedError();
-    }
-  }
+bool Environment::BeginOpen() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (exiting_) return false;
+  opening_++;
+  return true;
+}
 
-  void Add(Handle* handle) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    handles_.insert(handle);
-  }
+void Environment::EndOpen(std::unique_ptr<rocksdb::DB>* opened) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  opening_--;
+  if (*opened != nullptr) opened_.insert(opened);
+  idle_.notify_all();
+}
 
-  void Remove(Handle* handle) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    handles_.erase(handle);
-  }
+void Environment::TakeOver(std::unique_ptr<rocksdb::DB>* opened) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  opened_.erase(opened);
+}
 
-  void StopAll(napi_env env) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (Handle* handle : handles_) {
-      if (handle->env() == env) handle->stopping.store(true);
-    }
-  }
-
- private:
-  std::mutex mutex_;
-  std::set<Handle*> handles_;
-};
-
-Registry registry;
-
-}  // namespace
-
-Handle::Handle(napi_env env, std::unique_ptr<rocksdb::DB> db) : env_(env), db_(std::move(db)) {
-  hooked_ = napi_add_env_cleanup_hook(env_, OnEnvironmentEnd, this) == napi_ok;
-  registry.Add(this);
+Handle::Handle(std::shared_ptr<Environment> environment, std::unique_ptr<rocksdb::DB> db)
+    : environment_(std::move(environment)), db_(std::move(db)) {
+  hooked_ = napi_add_env_cleanup_hook(environment_->env(), OnEnvironmentEnd, this) == napi_ok;
+  environment_->Add(this);
 }
 
 Handle::~Handle() {
-  registry.Remove(this);
+  environment_->Remove(this);
   Destroy().PermitUncheckedError();
   MarkClosed();
 }
@@ -120,11 +103,32 @@ void Handle::MarkClosed() {
   state_ = State::kClosed;
   if (hooked_) {
     hooked_ = false;
-    napi_remove_env_cleanup_hook(env_, OnEnvironmentEnd, this);
+    napi_remove_env_cleanup_hook(environment_->env(), OnEnvironmentEnd, this);
   }
 }
 
-void Handle::StopAll(napi_env env) { registry.StopAll(env); }
+bool Handle::BeginRun() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (abandoned_) return false;
+  running_++;
+  return true;
+}
+
+void Handle::EndRun() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  running_--;
+  idle_.notify_all();
+}
+
+void Handle::Abandon() {
+  state_ = State::kClosed;
+  {
+    std::unique_lock<std::mutex> lock(mutex_);
+    abandoned_ = true;
+    idle_.wait(lock, [this] { return running_ == 0; });
+  }
+  Destroy().PermitUncheckedError();
+}
 
 void Handle::OnEnvironmentEnd(void* self) {
   auto* handle = static_cast<Handle*>(self);

@@ -1,7 +1,7 @@
 // One open database, and everything that must be gone before it may go. No JavaScript objects in here.
 //
-// Lifetime. Everything but Destroy and the two atomics is used on the JavaScript thread of the environment that opened
-// the database, so counting needs no lock:
+// Lifetime. Everything but Destroy and what is marked is used on the JavaScript thread of the environment that opened the
+// database, so counting needs no lock:
 //
 //   Open ──Close()──▶ Closing ──last operation left──▶ (pool) Destroy() ──▶ Closed
 //
@@ -9,16 +9,20 @@
 //   - Iterators, WAL readers and snapshots are attached; Destroy detaches them (releases what they hold of RocksDB)
 //     before it deletes the DB. Their JavaScript objects may live on; they answer "closed".
 //   - An environment that ends (worker.terminate, end of the event loop) waits for requests in the pool, then runs the
-//     clean-up hook, which is Destroy. process.exit() runs no hooks, but joins the pool; then the static registry in
-//     handle.cc destroys what is open, before RocksDB's own statics go.
+//     clean-up hook, which is Destroy.
+//   - process.exit() and an uncaught exception run no hooks and complete no request, but emit 'exit', and that calls
+//     Environment::Exit: operations that have not begun never will, those in the pool are waited for, then Destroy. An
+//     open database must not be left to exit(): RocksDB's statics go before its background threads have stopped.
 #pragma once
 
 #include <napi.h>
 #include <rocksdb/db.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 
@@ -39,16 +43,44 @@ class CloseRequest {
   virtual void Start() = 0;
 };
 
+class Handle;
+
+// The open databases of one environment.
+class Environment {
+ public:
+  explicit Environment(napi_env env) : env_(env) {}
+  napi_env env() const { return env_; }
+  void Add(Handle* handle) { handles_.insert(handle); }
+  void Remove(Handle* handle) { handles_.erase(handle); }
+  // The process is about to end: see above.
+  void Exit();
+
+  // Around an open in the pool. False: the process is about to end, do not open.
+  bool BeginOpen();
+  // What was opened has no handle until the JavaScript thread takes it over; Exit closes it where that never happens.
+  void EndOpen(std::unique_ptr<rocksdb::DB>* opened);
+  void TakeOver(std::unique_ptr<rocksdb::DB>* opened);
+
+ private:
+  napi_env env_;
+  std::set<Handle*> handles_;
+
+  std::mutex mutex_;  // guards the rest
+  std::condition_variable idle_;
+  bool exiting_ = false;
+  size_t opening_ = 0;
+  std::set<std::unique_ptr<rocksdb::DB>*> opened_;
+};
+
 class Handle {
  public:
-  Handle(napi_env env, std::unique_ptr<rocksdb::DB> db);
+  Handle(std::shared_ptr<Environment> environment, std::unique_ptr<rocksdb::DB> db);
   ~Handle();
   Handle(const Handle&) = delete;
   Handle& operator=(const Handle&) = delete;
 
   bool IsOpen() const { return state_ == State::kOpen; }
   rocksdb::DB* db() const { return db_.get(); }
-  napi_env env() const { return env_; }
 
   // Counts an operation in; false when closing or closed.
   bool Enter();
@@ -71,20 +103,21 @@ class Handle {
   // On the JavaScript thread, after Destroy.
   void MarkClosed();
 
-  // Long operations look at it between two steps: closing, or the process is about to end.
-  std::atomic<bool> stopping{false};
-  // Operations that are inside RocksDB at this moment; the exit path deletes nothing under them.
-  std::atomic<int> running{0};
+  // Pool thread, around everything that an operation does there; false: abandoned, do nothing.
+  bool BeginRun();
+  void EndRun();
+  // The process is about to end: waits for what is between BeginRun and EndRun, lets nothing more begin, then destroys.
+  void Abandon();
 
-  // Tells every handle of the environment to stop its long operations (process 'exit' event).
-  static void StopAll(napi_env env);
+  // Any thread. Long operations look at it between two steps: closing, or the process is about to end.
+  std::atomic<bool> stopping{false};
 
  private:
   enum class State { kOpen, kClosing, kClosed };
 
   static void OnEnvironmentEnd(void* self);
 
-  napi_env env_;
+  std::shared_ptr<Environment> environment_;
   std::unique_ptr<rocksdb::DB> db_;
   State state_ = State::kOpen;
   bool hooked_ = false;
@@ -93,6 +126,11 @@ class Handle {
   std::set<Attachment*> attachments_;
   std::map<uint32_t, const rocksdb::Snapshot*> snapshots_;
   uint32_t next_snapshot_ = 1;
+
+  std::mutex mutex_;  // guards the two below
+  std::condition_variable idle_;
+  size_t running_ = 0;
+  bool abandoned_ = false;
 };
 
 }  // namespace cairn

@@ -36,13 +36,17 @@ Napi::Value Worker::Queue(Napi::Env env, std::unique_ptr<Worker> worker) {
 
 void Worker::ExecuteInPool(napi_env, void* data) {
   auto* worker = static_cast<Worker*>(data);
-  if (worker->handle_ != nullptr) worker->handle_->running++;
+  Handle* handle = worker->handle_.get();
+  if (handle != nullptr && !handle->BeginRun()) {
+    worker->status_ = Closed();
+    return;
+  }
   try {
     worker->status_ = worker->Execute();
   } catch (const std::exception& error) {
     worker->status_ = rocksdb::Status::Aborted(error.what());
   }
-  if (worker->handle_ != nullptr) worker->handle_->running--;
+  if (handle != nullptr) handle->EndRun();
 }
 
 void Worker::Complete(napi_env raw, napi_status status, void* data) {

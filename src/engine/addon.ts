@@ -81,8 +81,10 @@ export interface Addon {
   readonly rocksdbVersion: string;
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
   lockFile(path: string): unknown;
+  crc32c(bytes: Buffer, start: number, end: number): number;
   unlockFile(lock: unknown): void;
-  stopping(): void;
+  /** Waits for what is in the pool, then closes every database that this thread has open. */
+  exiting(): void;
 }
 
 const FILE = join('build', 'Release', 'cairn.node');
@@ -105,8 +107,8 @@ let loaded: Addon | undefined;
 export function loadAddon(): Addon {
   if (loaded === undefined) {
     const addon = createRequire(import.meta.url)(findAddon(dirname(fileURLToPath(import.meta.url)))) as Addon;
-    // A verification or compaction that runs when the process exits ends at its next step instead of delaying the exit.
-    process.once('exit', () => addon.stopping());
+    // process.exit() and an uncaught exception: RocksDB must be closed before the process runs its exit handlers.
+    process.once('exit', () => addon.exiting());
     loaded = addon;
   }
   return loaded;

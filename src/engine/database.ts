@@ -6,7 +6,7 @@
 import type { NativeDatabase } from './addon.js';
 import { DatabaseIterator } from './block-iterator.js';
 import { engineError } from './status.js';
-import type { BlockIterator, Database, IterateOptions, LiveFile, Snapshot, WalReader } from './types.js';
+import type { BlockIterator, Database, IterateOptions, LiveFile, Snapshot, TornTail, WalReader } from './types.js';
 import { DatabaseWalReader } from './wal-reader.js';
 
 const WRITE_SYNC = 1;
@@ -43,7 +43,11 @@ export class RocksDatabase implements Database {
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #slabUsed = 0;
 
-  constructor(native: NativeDatabase, path: string) {
+  constructor(
+    native: NativeDatabase,
+    path: string,
+    readonly tornTail: TornTail | null,
+  ) {
     this.#native = native;
     this.path = path;
   }

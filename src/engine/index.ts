@@ -9,5 +9,6 @@ export {
 } from './batch-reader.js';
 export { decodeBlock, type Entry, visitBlock } from './block.js';
 export { acquireFileLock } from './file-lock.js';
+export { type LogScan, listLogs, scanLog } from './log-scan.js';
 export { openDatabase, openSecondary } from './open.js';
 export type { EngineErrorKind } from './status.js';

@@ -78,8 +78,17 @@ export interface WalReader {
   close(): Promise<void>;
 }
 
+/** What a crash left of the last log: everything from offset on was never whole, and is gone. */
+export interface TornTail {
+  path: string;
+  offset: number;
+  droppedBytes: number;
+}
+
 export interface Database {
   readonly path: string;
+  /** Set when the last log ended in a torn record when the database was opened. */
+  readonly tornTail: TornTail | null;
   readonly closed: boolean;
   /** On the calling thread, from memtable and block cache alone: value, undefined (no such key), null (would touch the disk). */
   getCached(key: Buffer): Buffer | undefined | null;

@@ -1,9 +1,11 @@
 /**
  * The WAL from a sequence on, as RocksDB keeps it. The addon finds the batches and sees to it that RocksDB's log
- * iterator is never used wrongly; here a gap becomes WALGAP with both numbers.
+ * iterator is never used wrongly; here a gap becomes WALGAP with both numbers, once the logs were looked through: a
+ * damaged record looks like a gap to RocksDB, and is corruption, named by file and offset.
  */
 import { CairnError } from '../base/errors.js';
 import type { NativeWalReader } from './addon.js';
+import { findDamage } from './log-scan.js';
 import { engineError } from './status.js';
 import type { WalBatch, WalReader } from './types.js';
 
@@ -18,8 +20,8 @@ export class DatabaseWalReader implements WalReader {
   }
 
   next(maxBytes: number): Promise<WalBatch[]> {
-    const result = this.#native.next(Math.max(1, Math.trunc(maxBytes))).catch((thrown: unknown) => {
-      throw this.#explain(thrown);
+    const result = this.#native.next(Math.max(1, Math.trunc(maxBytes))).catch(async (thrown: unknown) => {
+      throw await this.#explain(thrown);
     });
     this.#running = result.catch(() => undefined);
     return result;
@@ -30,11 +32,27 @@ export class DatabaseWalReader implements WalReader {
     await this.#running;
   }
 
-  #explain(thrown: unknown): CairnError {
+  async #explain(thrown: unknown): Promise<CairnError> {
     const gap = thrown instanceof Error ? /gap wanted=(\d+) found=(\d+)/.exec(thrown.message) : null;
     if (gap === null) return engineError(thrown, `cannot read the WAL of ${this.#path}`, this.#path);
     const wanted = Number(gap[1]);
     const found = Number(gap[2]);
+    const damage =
+      found > 0 && found < wanted
+        ? null
+        : await findDamage(this.#path, wanted, found === 0 ? null : found).catch(() => null);
+    if (damage !== null) {
+      const offset = damage.damage?.offset ?? 0;
+      return new CairnError(
+        'MISCONF',
+        `commits from sequence ${wanted} on cannot be read: ${damage.path} is damaged at offset ${offset}`,
+        {
+          hint: 'Take a full backup now: the database may still hold in memory what the log has lost.',
+          details: { kind: 'corruption', path: this.#path, file: damage.path, offset, wanted, found },
+          cause: thrown,
+        },
+      );
+    }
     return new CairnError('WALGAP', gapText(wanted, found, this.#path), {
       hint: 'Take a full backup: it needs no log.',
       details: { kind: 'gap', path: this.#path, wanted, found },
