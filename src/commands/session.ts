@@ -1,4 +1,28 @@
-/** One client as commands see it; `server` implements both interfaces. */
+/** What commands know of the client that called them and of the server; `server` implements both interfaces. */
+import type { Database } from '../engine/types.js';
+import type { Command } from './command.js';
+import type { CommandSpec } from './spec.js';
+
+/** A command between MULTI and EXEC. */
+export interface QueuedCommand {
+  name: string;
+  args: Buffer[];
+  argv: Buffer[];
+  command: Command;
+  spec: CommandSpec;
+}
+
+/** What a MULTI has gathered. */
+export interface QueuedTransaction {
+  commands: QueuedCommand[];
+  /** A command was refused when it was queued: EXEC will run nothing. */
+  aborted: boolean;
+  bytes: number;
+  /** The database that MULTI saw: after a restore in place it is another one. */
+  database: Database | null;
+}
+
+/** One client. */
 export interface Session {
   readonly id: number;
   readonly address: string;
@@ -14,7 +38,7 @@ export interface Session {
   authenticated: boolean;
   user: string;
   /** Queued commands of a MULTI, null outside; `aborted` after a queueing error. */
-  transaction: { commands: { name: string; args: Buffer[] }[]; aborted: boolean } | null;
+  transaction: QueuedTransaction | null;
   /** What WATCH watches; owned by the keyspace, released by EXEC, DISCARD, UNWATCH and disconnect. */
   watch: { touched: boolean; release(): void } | null;
   /** CLIENT NO-EVICT and NO-TOUCH: kept and shown; nothing is evicted here. */
@@ -37,6 +61,10 @@ export interface CommandCount {
 }
 
 export interface ServerControl {
+  /** Cairn's own, for INFO. */
+  readonly version: string;
+  /** Over the last second. */
+  readonly commandsPerSecond: number;
   readonly startedAtMs: number;
   readonly port: number;
   readonly runId: string;

@@ -6,14 +6,18 @@
  *   dispatcher  which command a request is, whether it may run now, and running it
  */
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
+import type { CairnError } from '../base/errors.js';
 import type { Services } from '../commands/command.js';
 import type { CommandCount, ServerControl, Session } from '../commands/session.js';
+import { ReplyWriter } from '../resp/encode.js';
 import { Authenticator } from './auth.js';
-import { Connection } from './connection.js';
+import { Connection, type ConnectionContext } from './connection.js';
 import { Dispatcher } from './dispatch.js';
-import { ServerLimits } from './limits.js';
-import { Listener } from './listener.js';
+import { OutputBudget } from './limits.js';
+import { Listener, type ListenerHost, type Peer } from './listener.js';
 import type { ServerSettings } from './settings.js';
+import { WriteGroups } from './write-groups.js';
 
 /** What the server needs beside its settings; it adds itself to make `Services`. */
 export interface ServerParts extends Omit<Services, 'server'> {
@@ -34,6 +38,178 @@ export interface Server extends ServerControl {
 /** Resolves when connections are accepted; rejects when an address cannot be listened on (nothing stays open then). */
 export async function startServer(parts: ServerParts, settings: ServerSettings): Promise<Server> {
   const server = new RunningServer(parts, settings);
-  await server.listen();
+  await server.open();
   return server;
+}
+
+const TICK_MS = 1000;
+const STOP_GRACE_MS = 5000;
+
+class RunningServer implements Server, ListenerHost {
+  readonly startedAtMs = Date.now();
+  readonly runId = randomBytes(20).toString('hex');
+  readonly counters = {
+    connectionsReceived: 0,
+    connectionsRejected: 0,
+    commandsProcessed: 0,
+    inputBytes: 0,
+    outputBytes: 0,
+    errorReplies: 0,
+  };
+  readonly services: Services;
+
+  private readonly authenticator: Authenticator;
+  private readonly dispatcher: Dispatcher;
+  private readonly context: ConnectionContext;
+  private readonly listener = new Listener(this);
+  private readonly connections = new Set<Connection>();
+  private lastId = 0;
+  private tick: NodeJS.Timeout | null = null;
+  commandsPerSecond = 0;
+  private commandsAtTick = 0;
+  private stopping: Promise<void> | null = null;
+  private shutdownAsked = false;
+  /** Called whenever a connection is gone, while the server stops. */
+  private progress: (() => void) | null = null;
+
+  constructor(
+    private readonly parts: ServerParts,
+    readonly settings: ServerSettings,
+  ) {
+    const { onShutdown: _, ...services } = parts;
+    this.services = { ...services, server: this };
+    this.authenticator = new Authenticator(() => settings.requirepass);
+    this.dispatcher = new Dispatcher(this.services, this.counters);
+    this.context = {
+      settings,
+      dispatcher: this.dispatcher,
+      groups: new WriteGroups(),
+      writer: new ReplyWriter(),
+      budget: new OutputBudget(),
+      counters: this.counters,
+      log: parts.log,
+      closed: (connection) => {
+        this.connections.delete(connection);
+        this.progress?.();
+      },
+    };
+  }
+
+  async open(): Promise<void> {
+    await this.listener.open();
+    this.tick = setInterval(() => {
+      this.commandsPerSecond = this.counters.commandsProcessed - this.commandsAtTick;
+      this.commandsAtTick = this.counters.commandsProcessed;
+      this.closeIdle();
+    }, TICK_MS);
+    this.tick.unref();
+  }
+
+  // What commands ask.
+
+  get version(): string {
+    return this.settings.version;
+  }
+  get port(): number {
+    return this.listener.port;
+  }
+  get addresses(): readonly string[] {
+    return this.listener.addresses;
+  }
+  get databases(): number {
+    return this.services.keyspace.kind === 'raw' ? 1 : this.settings.databases;
+  }
+  get maxclients(): number {
+    return this.settings.maxclients;
+  }
+  get passwordRequired(): boolean {
+    return this.authenticator.required;
+  }
+
+  *sessions(): Iterable<Session> {
+    for (const { session } of this.connections) yield session;
+  }
+
+  commandCounts(): Iterable<CommandCount> {
+    return this.dispatcher.counts();
+  }
+
+  authenticate(session: Session, user: string | null, password: Buffer): void | Promise<void> {
+    const admit = () => {
+      session.user = 'default';
+      session.authenticated = true;
+    };
+    const host = session.address.slice(0, session.address.lastIndexOf(':'));
+    const waiting = this.authenticator.check(host, user, password);
+    return waiting === undefined ? admit() : waiting.then(admit);
+  }
+
+  shutdown(): void {
+    if (this.shutdownAsked) return;
+    this.shutdownAsked = true;
+    // Not within a connection's turn: what follows closes connections.
+    setImmediate(() => this.parts.onShutdown());
+  }
+
+  // What the listener asks.
+
+  get clientCount(): number {
+    return this.connections.size;
+  }
+
+  accept(socket: Socket, peer: Peer): void {
+    this.counters.connectionsReceived++;
+    const authenticatedAnew = () => !this.passwordRequired;
+    const origin = { id: ++this.lastId, ...peer, authenticated: authenticatedAnew(), authenticatedAnew };
+    this.connections.add(new Connection(socket, this.context, origin));
+  }
+
+  rejected(peer: Peer, error: CairnError): void {
+    this.counters.connectionsReceived++;
+    this.counters.connectionsRejected++;
+    this.parts.log.debug('client turned away', { client: peer.address, error: error.message });
+  }
+
+  private closeIdle(): void {
+    const { timeoutSeconds } = this.settings;
+    if (timeoutSeconds <= 0) return;
+    const since = Date.now() - timeoutSeconds * 1000;
+    for (const connection of this.connections) {
+      if (!connection.idleSince(since)) continue;
+      this.parts.log.debug('idle client closed', { client: connection.session.address });
+      connection.destroy();
+    }
+  }
+
+  stop(graceMs = STOP_GRACE_MS): Promise<void> {
+    this.stopping ??= this.closeAll(graceMs);
+    return this.stopping;
+  }
+
+  private async closeAll(graceMs: number): Promise<void> {
+    if (this.tick !== null) clearInterval(this.tick);
+    await this.listener.close();
+    for (const connection of this.connections) {
+      // Who asked for the end sees it when the process has ended, as with Redis.
+      if (connection.session.lastCommand === 'shutdown' && !connection.idle) {
+        connection.leaveOpen();
+        this.connections.delete(connection);
+      } else {
+        connection.stop();
+      }
+    }
+    if (this.connections.size > 0) await this.allGone(graceMs);
+    for (const connection of this.connections) connection.destroy();
+  }
+
+  private allGone(graceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, graceMs);
+      this.progress = () => {
+        if (this.connections.size > 0) return;
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
 }

@@ -3,6 +3,8 @@
  * use, so that whoever owns the configuration can change what may change at run time (marked: live) by getters.
  */
 export interface ServerSettings {
+  /** Cairn's version, for INFO. */
+  readonly version: string;
   /** 0 takes any free port. */
   readonly port: number;
   /** Addresses to listen on; an empty list with a unixsocket means no TCP. */

@@ -1,0 +1,55 @@
+/**
+ * Every command that there is: the one list. A new family is one import and one line here, beside its file and its
+ * entries in protocol/.
+ */
+import { backupCheckCommands } from './admin-backup-check.js';
+import { backupCreateCommands } from './admin-backup-create.js';
+import { backupKeepCommands } from './admin-backup-keep.js';
+import { backupLaterCommands } from './admin-backup-later.js';
+import { backupLookCommands } from './admin-backup-look.js';
+import { readonlyCommands } from './admin-readonly.js';
+import { clientCommands } from './client.js';
+import type { Command } from './command.js';
+import { commandInfoCommands } from './command-info.js';
+import { configCommands } from './config.js';
+import { connectionCommands } from './connection.js';
+import { helpCommands } from './help.js';
+import { infoCommands } from './info.js';
+import { shutdownCommands } from './shutdown.js';
+import { lookup } from './spec.js';
+import { transactionCommands } from './transactions.js';
+
+const families: readonly (readonly Command[])[] = [
+  connectionCommands,
+  clientCommands,
+  transactionCommands,
+  infoCommands,
+  configCommands,
+  commandInfoCommands,
+  helpCommands,
+  shutdownCommands,
+  readonlyCommands,
+  backupCreateCommands,
+  backupLookCommands,
+  backupCheckCommands,
+  backupKeepCommands,
+  backupLaterCommands,
+];
+
+let commands: ReadonlyMap<string, Command> | null = null;
+
+/** By name, as in protocol/. Throws when two have one name, and when protocol/ does not know a name. */
+export function allCommands(): ReadonlyMap<string, Command> {
+  commands ??= gather();
+  return commands;
+}
+
+function gather(): Map<string, Command> {
+  const result = new Map<string, Command>();
+  for (const command of families.flat()) {
+    if (result.has(command.name)) throw new Error(`two commands are named '${command.name}'`);
+    if (lookup(command.name) === undefined) throw new Error(`protocol/ has no '${command.name}'`);
+    result.set(command.name, command);
+  }
+  return result;
+}

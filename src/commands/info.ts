@@ -1,0 +1,214 @@
+/** INFO and TIME: how the server is, in Redis's fields where Redis has them. INFO answers while data is not served. */
+import { arch, platform, release } from 'node:os';
+import type { Transaction } from '../keyspace/transaction.js';
+import { type Reply, Verbatim } from '../resp/reply.js';
+import type { Call, Command, ServerCommand, Services } from './command.js';
+import { COMPATIBLE_REDIS_VERSION } from './connection.js';
+
+type Fields = Record<string, string | number>;
+
+/** What the sections are made from. */
+interface Facts {
+  services: Services;
+  /** Keys per database, null while data is not served. */
+  keyCounts: readonly number[] | null;
+  /** What backups know of themselves; empty inside EXEC, which cannot wait for it. */
+  backup: { backup: Fields; persistence: Fields };
+}
+
+const noBackupFacts = { backup: {}, persistence: {} };
+
+/** In the order in which INFO shows them. */
+const sections: Record<string, (facts: Facts) => Fields> = {
+  server: serverFields,
+  clients: clientFields,
+  memory: memoryFields,
+  persistence: persistenceFields,
+  backup: ({ backup }) => backup.backup,
+  stats: statsFields,
+  replication: replicationFields,
+  cpu: cpuFields,
+  commandstats: commandFields,
+  cluster: () => ({ cluster_enabled: 0 }),
+  keyspace: keyspaceFields,
+};
+const defaultSections = Object.keys(sections).filter((name) => name !== 'commandstats');
+/** They need what only the backup service can look up. */
+const backupSections = new Set(['backup', 'persistence']);
+
+const info: ServerCommand = {
+  name: 'info',
+  kind: 'server',
+  async run({ services, args }) {
+    const wanted = wantedSections(args);
+    const asks = wanted.some((name) => backupSections.has(name));
+    const backup = asks ? await backupFacts(services) : noBackupFacts;
+    return render(wanted, { services, keyCounts: currentKeyCounts(services), backup });
+  },
+  runQueued(tx, { services, args }) {
+    const keyCounts = countKeys(tx, services);
+    return render(wantedSections(args), { services, keyCounts, backup: noBackupFacts });
+  },
+};
+
+const time: ServerCommand = {
+  name: 'time',
+  kind: 'server',
+  run({ services }: Call) {
+    const now = services.keyspace.nowUs();
+    return [String(Math.trunc(now / 1_000_000)), String(now % 1_000_000)];
+  },
+};
+
+export const infoCommands: readonly Command[] = [info, time];
+
+function wantedSections(args: readonly Buffer[]): string[] {
+  const asked = args.length === 0 ? ['default'] : args.map((arg) => arg.toString('latin1').toLowerCase());
+  const wanted = new Set<string>();
+  for (const name of asked) {
+    if (name === 'default') for (const each of defaultSections) wanted.add(each);
+    else if (name === 'all' || name === 'everything') for (const each of Object.keys(sections)) wanted.add(each);
+    else if (Object.hasOwn(sections, name)) wanted.add(name);
+  }
+  return Object.keys(sections).filter((name) => wanted.has(name));
+}
+
+function render(names: readonly string[], facts: Facts): Reply {
+  const parts = names.map((name) => {
+    const fields = Object.entries((sections[name] as (facts: Facts) => Fields)(facts));
+    const lines = fields.map(([field, value]) => `${field}:${oneLine(value)}\r\n`);
+    return `# ${name.charAt(0).toUpperCase()}${name.slice(1)}\r\n${lines.join('')}`;
+  });
+  return new Verbatim('txt', parts.join('\r\n'));
+}
+
+function oneLine(value: string | number): string {
+  return String(value).replace(/[\r\n]+/g, ' ');
+}
+
+/** A repository that cannot be read does not keep INFO from answering. */
+async function backupFacts({ backup, log }: Services): Promise<Facts['backup']> {
+  try {
+    return await backup.infoFields();
+  } catch (error) {
+    log.warn('INFO could not learn about backups', { error });
+    return noBackupFacts;
+  }
+}
+
+function currentKeyCounts(services: Services): number[] | null {
+  if (services.keyspace.unavailable !== null) return null;
+  const outcome = services.keyspace.execute((tx) => countKeys(tx, services));
+  return outcome instanceof Promise ? null : outcome.value;
+}
+
+function countKeys(tx: Transaction, { server }: Services): number[] {
+  return Array.from({ length: server.databases }, (_, database) => tx.keyCount(database));
+}
+
+function serverFields({ services: { server, config } }: Facts): Fields {
+  const uptimeMs = Date.now() - server.startedAtMs;
+  return {
+    redis_version: COMPATIBLE_REDIS_VERSION,
+    cairn_version: server.version,
+    redis_mode: 'standalone',
+    os: `${platform()} ${release()} ${arch()}`,
+    arch_bits: 64,
+    node_version: process.versions.node,
+    process_id: process.pid,
+    run_id: server.runId,
+    tcp_port: server.port,
+    server_time_usec: Date.now() * 1000,
+    uptime_in_seconds: Math.trunc(uptimeMs / 1000),
+    uptime_in_days: Math.trunc(uptimeMs / 86_400_000),
+    executable: process.execPath,
+    config_file: config.file ?? '',
+    role: 'master',
+  };
+}
+
+function clientFields({ services: { server } }: Facts): Fields {
+  let connected = 0;
+  let input = 0;
+  let output = 0;
+  for (const session of server.sessions()) {
+    connected++;
+    input = Math.max(input, session.pendingInputBytes);
+    output = Math.max(output, session.pendingOutputBytes);
+  }
+  return {
+    connected_clients: connected,
+    maxclients: server.maxclients,
+    client_recent_max_input_buffer: input,
+    client_recent_max_output_buffer: output,
+    blocked_clients: 0,
+  };
+}
+
+function memoryFields({ services: { keyspace } }: Facts): Fields {
+  const { rss, heapUsed, external } = process.memoryUsage();
+  const { database } = keyspace;
+  const rocks = (name: string) =>
+    database === null || database.closed ? 0 : Number(database.property(`rocksdb.${name}`) ?? 0);
+  return {
+    used_memory: rss,
+    used_memory_human: `${(rss / 1024 / 1024).toFixed(2)}M`,
+    used_memory_rss: rss,
+    used_memory_heap: heapUsed,
+    used_memory_buffers: external,
+    rocksdb_block_cache_bytes: rocks('block-cache-usage'),
+    rocksdb_memtable_bytes: rocks('cur-size-all-mem-tables'),
+    rocksdb_table_readers_bytes: rocks('estimate-table-readers-mem'),
+    maxmemory: 0,
+    maxmemory_policy: 'noeviction',
+  };
+}
+
+function persistenceFields({ services: { keyspace }, backup }: Facts): Fields {
+  const loading = keyspace.unavailable?.code === 'LOADING';
+  return {
+    loading: loading ? 1 : 0,
+    loading_eta_seconds: loading ? 1 : 0,
+    ...backup.persistence,
+    writes_refused: keyspace.writesRefused?.line ?? '',
+    aof_enabled: 0,
+  };
+}
+
+function statsFields({ services: { server } }: Facts): Fields {
+  const { counters } = server;
+  return {
+    total_connections_received: counters.connectionsReceived,
+    total_commands_processed: counters.commandsProcessed,
+    instantaneous_ops_per_sec: server.commandsPerSecond,
+    total_net_input_bytes: counters.inputBytes,
+    total_net_output_bytes: counters.outputBytes,
+    rejected_connections: counters.connectionsRejected,
+    total_error_replies: counters.errorReplies,
+  };
+}
+
+function replicationFields({ services: { server } }: Facts): Fields {
+  return { role: 'master', connected_slaves: 0, master_replid: server.runId, master_repl_offset: 0 };
+}
+
+function cpuFields(): Fields {
+  const { system, user } = process.cpuUsage();
+  return { used_cpu_sys: (system / 1e6).toFixed(6), used_cpu_user: (user / 1e6).toFixed(6) };
+}
+
+function commandFields({ services: { server } }: Facts): Fields {
+  const fields: Fields = {};
+  for (const { name, calls, rejected, failed } of server.commandCounts()) {
+    fields[`cmdstat_${name}`] = `calls=${calls},rejected_calls=${rejected},failed_calls=${failed}`;
+  }
+  return fields;
+}
+
+function keyspaceFields({ keyCounts }: Facts): Fields {
+  const fields: Fields = {};
+  for (const [database, keys] of (keyCounts ?? []).entries()) {
+    if (keys > 0) fields[`db${database}`] = `keys=${keys},expires=0,avg_ttl=0`;
+  }
+  return fields;
+}

@@ -1,0 +1,358 @@
+/**
+ * One connection: socket → decoder → dispatcher → ordered replies → socket.
+ *
+ *   chunk ──► requests ──► dispatch ──► reply ready ────────────────► writer ──► one write at the end of the turn
+ *     ▲                       │    └──► reply waits for its group ──► queue ──►┘
+ *     │                       └──► promise: blocked, later requests wait
+ *     └─ reading pauses while blocked, or while too much is unanswered or unread
+ *
+ * A turn handles the requests of one chunk back to back, so that their writes share a write group. Requests run in
+ * order and replies leave in order, always. Nothing here may throw into the event loop: a failure closes the one
+ * connection that it belongs to.
+ */
+import type { Socket } from 'node:net';
+import type { CairnError } from '../base/errors.js';
+import type { Log } from '../observability/log.js';
+import { RequestDecoder } from '../resp/decode.js';
+import type { ReplyWriter } from '../resp/encode.js';
+import { encodeReply } from '../resp/encode.js';
+import type { Reply } from '../resp/reply.js';
+import { DataCall } from './data-call.js';
+import type { Dispatcher } from './dispatch.js';
+import {
+  OUTPUT_HARD_LIMIT_BYTES,
+  OUTPUT_STALL_MS,
+  type OutputBudget,
+  PENDING_REPLIES,
+  SEND_AT_BYTES,
+} from './limits.js';
+import { ReplyQueue } from './reply-queue.js';
+import { ClientSession, type SessionOrigin } from './session.js';
+import type { ServerSettings } from './settings.js';
+import type { WriteGroups } from './write-groups.js';
+
+/** What all connections of a server share. */
+export interface ConnectionContext {
+  readonly settings: ServerSettings;
+  readonly dispatcher: Dispatcher;
+  readonly groups: WriteGroups;
+  readonly writer: ReplyWriter;
+  readonly budget: OutputBudget;
+  readonly counters: { inputBytes: number; outputBytes: number };
+  readonly log: Log;
+  closed(connection: Connection): void;
+}
+
+const noRequests: Buffer[][] = [];
+const nothing = (): void => {};
+
+export class Connection {
+  readonly session: ClientSession;
+  /** The data command that runs or waits; one at a time. */
+  readonly dataCall: DataCall;
+
+  private readonly decoder: RequestDecoder;
+  private readonly queue = new ReplyQueue();
+  private requests = noRequests;
+  private next = 0;
+  /** Chunks that came before reading paused. */
+  private input: Buffer[] = [];
+  private inputBytes = 0;
+  /** A command has not ended. */
+  private blocked = false;
+  /** Too much is unanswered or unread. */
+  private throttled = false;
+  /** No further request is run; what is owed is sent, then the socket is closed. */
+  private closing = false;
+  /** The client has sent everything it will. */
+  private inputEnded = false;
+  private reading = true;
+  private inTurn = false;
+  private accountedOutput = 0;
+
+  constructor(
+    private readonly socket: Socket,
+    private readonly context: ConnectionContext,
+    origin: SessionOrigin,
+  ) {
+    this.decoder = new RequestDecoder(context.settings);
+    this.decoder.restricted = !origin.authenticated;
+    this.session = new ClientSession(origin, this);
+    this.dataCall = new DataCall(this.session);
+    socket.on('data', (chunk: Buffer) => this.received(chunk));
+    socket.on('end', () => this.ended());
+    socket.on('drain', () => this.drained());
+    socket.on('timeout', () => this.stalled());
+    socket.on('error', (error) => context.log.debug('client socket failed', { client: this.session.address, error }));
+    socket.on('close', () => this.gone());
+  }
+
+  get pendingOutputBytes(): number {
+    return this.socket.writableLength + this.queue.bytes;
+  }
+  get pendingInputBytes(): number {
+    return this.decoder.bufferedBytes + this.inputBytes;
+  }
+  /** Waits for nothing but its client. */
+  get idle(): boolean {
+    return !this.blocked && this.queue.length === 0 && this.next >= this.requests.length;
+  }
+  get destroyed(): boolean {
+    return this.socket.destroyed;
+  }
+
+  // What the dispatcher calls.
+
+  /** The reply to the request that was dispatched last; it leaves when `durable` is resolved. */
+  answer(reply: Reply, durable: Promise<void> | null): void {
+    if (durable === null && this.queue.length === 0) {
+      this.context.writer.write(reply, this.session.protocol);
+      if (this.context.writer.pendingBytes >= SEND_AT_BYTES) this.send();
+      return;
+    }
+    const group = durable === null ? null : this.context.groups.of(durable);
+    if (this.queue.length === 0) group?.wait(this);
+    this.queue.push(reply, group);
+    if (this.queue.length >= PENDING_REPLIES || this.queue.bytes >= SEND_AT_BYTES) this.measureOutput();
+  }
+
+  /** The request that was dispatched last goes on in the background; `resume` ends that. */
+  block(): void {
+    this.blocked = true;
+  }
+
+  resume(reply: Reply, durable: Promise<void> | null): void {
+    this.turn(() => {
+      this.blocked = false;
+      if (!this.socket.destroyed) this.answer(reply, durable);
+    });
+  }
+
+  // What the session calls.
+
+  closeAfterReply(): void {
+    this.closing = true;
+  }
+  beforeProtocolChange(): void {
+    this.queue.encodeAll(this.session.protocol);
+  }
+  authenticationChanged(authenticated: boolean): void {
+    this.decoder.restricted = !authenticated;
+  }
+
+  // What the server calls.
+
+  /** Runs no further request and closes the socket once what is running has answered. */
+  stop(): void {
+    this.turn(() => {
+      this.closing = true;
+    });
+  }
+  destroy(): void {
+    this.socket.destroy();
+  }
+  /** Leaves the socket open without keeping the process alive. */
+  leaveOpen(): void {
+    this.socket.unref();
+  }
+  /** Nothing was heard of the client since, and it waits for nothing. */
+  idleSince(ms: number): boolean {
+    return this.idle && this.session.lastCommandAtMs < ms;
+  }
+
+  /** What the first waiting reply waited for is settled. */
+  groupSettled(): void {
+    this.turn(nothing);
+  }
+
+  // What the socket says.
+
+  private received(chunk: Buffer): void {
+    this.context.counters.inputBytes += chunk.length;
+    this.session.lastCommandAtMs = Date.now();
+    if (this.closing) return;
+    this.input.push(chunk);
+    this.inputBytes += chunk.length;
+    if (!this.blocked && !this.throttled) this.turn(nothing);
+    else this.steerReading();
+  }
+
+  private ended(): void {
+    this.turn(() => {
+      this.inputEnded = true;
+    });
+  }
+
+  private drained(): void {
+    this.turn(() => this.measureOutput());
+  }
+
+  private stalled(): void {
+    this.context.log.warn('client cut off: it does not read its replies', {
+      client: this.session.address,
+      pendingBytes: this.pendingOutputBytes,
+      forMs: OUTPUT_STALL_MS,
+    });
+    this.socket.destroy();
+  }
+
+  private gone(): void {
+    this.context.budget.totalBytes -= this.accountedOutput;
+    this.accountedOutput = 0;
+    this.closing = true;
+    this.queue.clear();
+    this.dropInput();
+    this.session.release();
+    this.context.closed(this);
+  }
+
+  /**
+   * Everything that can make progress possible goes through here: first the event itself, then replies that may leave,
+   * then requests, then one write.
+   */
+  private turn(event: () => void): void {
+    if (this.inTurn) {
+      event();
+      return;
+    }
+    this.inTurn = true;
+    try {
+      event();
+      this.flushQueue();
+      this.run();
+      this.send();
+      this.closeIfDone();
+      this.steerReading();
+    } catch (error) {
+      this.context.log.error('a connection failed', { client: this.session.address, error });
+      this.context.writer.take();
+      this.socket.destroy();
+    } finally {
+      this.inTurn = false;
+    }
+  }
+
+  private run(): void {
+    while (!this.blocked && !this.throttled && !this.closing) {
+      const argv = this.requests[this.next];
+      if (argv !== undefined) {
+        this.next++;
+        this.context.dispatcher.dispatch(this, argv);
+      } else if (!this.decode()) {
+        return;
+      }
+    }
+  }
+
+  /** Fetches more requests; false when there are none. */
+  private decode(): boolean {
+    this.next = 0;
+    this.requests = this.decoder.more();
+    while (this.requests.length === 0) {
+      if (this.decoder.failure !== null) {
+        this.refuse(this.decoder.failure);
+        return false;
+      }
+      const chunk = this.input.shift();
+      if (chunk === undefined) return false;
+      this.inputBytes -= chunk.length;
+      this.requests = this.decoder.feed(chunk);
+    }
+    return true;
+  }
+
+  /** A protocol error: the connection cannot be followed any more. */
+  private refuse(failure: CairnError): void {
+    this.context.log.debug('protocol error', { client: this.session.address, error: failure.message });
+    this.answer(failure, null);
+    this.closing = true;
+  }
+
+  private flushQueue(): void {
+    const { writer } = this.context;
+    for (let reply = this.queue.shift(); reply !== undefined; reply = this.queue.shift()) {
+      writer.write(reply, this.session.protocol);
+      if (writer.pendingBytes >= SEND_AT_BYTES) this.send();
+    }
+    this.queue.awaited?.wait(this);
+    if (this.throttled) this.measureOutput();
+  }
+
+  private send(): void {
+    const { writer } = this.context;
+    if (writer.pendingBytes === 0) return;
+    this.context.counters.outputBytes += writer.pendingBytes;
+    const pieces = writer.take();
+    if (this.socket.destroyed || this.socket.writableEnded) return;
+    if (pieces.length === 1) {
+      this.socket.write(pieces[0] as Buffer);
+    } else {
+      this.socket.cork();
+      for (const piece of pieces) this.socket.write(piece);
+      this.socket.uncork();
+    }
+    const sent = this.socket.writableLength === 0;
+    if (sent) writer.rewind();
+    if (!sent || this.accountedOutput > 0) this.measureOutput();
+  }
+
+  /** Compares what waits for the client with what may. */
+  private measureOutput(): void {
+    const pending = this.pendingOutputBytes;
+    this.context.budget.totalBytes += pending - this.accountedOutput;
+    this.accountedOutput = pending;
+    const configured = this.context.settings.outputLimitBytes;
+    const limit = configured === 0 ? OUTPUT_HARD_LIMIT_BYTES : Math.min(configured, OUTPUT_HARD_LIMIT_BYTES);
+    if (pending > limit) {
+      this.context.log.warn('client cut off: too much output that it does not read', {
+        client: this.session.address,
+        pendingBytes: pending,
+        limitBytes: limit,
+      });
+      this.closing = true;
+      this.socket.destroy();
+      return;
+    }
+    const throttled = this.queue.length >= PENDING_REPLIES || this.context.budget.exhausted(pending);
+    if (throttled !== this.throttled) {
+      this.throttled = throttled;
+      // The socket's timer looks at progress in both directions, and reading is paused.
+      this.socket.setTimeout(throttled ? OUTPUT_STALL_MS : 0);
+    }
+  }
+
+  private closeIfDone(): void {
+    if (this.socket.destroyed || this.blocked || this.queue.length > 0) return;
+    if (!this.closing && !(this.inputEnded && this.idle && !this.throttled)) return;
+    this.closing = true;
+    this.dropInput();
+    if (this.socket.writableEnded) return;
+    this.socket.setTimeout(OUTPUT_STALL_MS);
+    this.socket.destroySoon();
+  }
+
+  private dropInput(): void {
+    this.requests = noRequests;
+    this.next = 0;
+    this.input = [];
+    this.inputBytes = 0;
+  }
+
+  /** A closing connection reads on and throws away: data left unread would make the system reset the connection. */
+  private steerReading(): void {
+    const read = this.closing || !(this.throttled || (this.blocked && this.input.length > 0));
+    if (read === this.reading || this.socket.destroyed) return;
+    this.reading = read;
+    if (read) this.socket.resume();
+    else this.socket.pause();
+  }
+}
+
+/** Tells a client that it may not come in. */
+export function turnAway(socket: Socket, error: CairnError): void {
+  socket.on('error', () => {});
+  socket.setTimeout(1000, () => socket.destroy());
+  socket.resume();
+  socket.write(encodeReply(error, 2));
+  socket.destroySoon();
+}

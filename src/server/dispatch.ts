@@ -1,0 +1,237 @@
+/**
+ * From a request to its reply: which command it is, whether it may run now, and running it. The order of the checks
+ * and their wording are Redis's (processCommand):
+ *
+ *   known, arity → authenticated → allowed in MULTI → served now (LOADING, MISCONF) → queue it, or run it
+ *
+ * A refusal inside MULTI spoils the transaction. What a command throws is its reply when it is a CairnError; anything
+ * else is a bug: it is logged with its stack, the client is told so, and the server goes on.
+ */
+import { CairnError } from '../base/errors.js';
+import type { Command, Services } from '../commands/command.js';
+import { allCommands } from '../commands/index.js';
+import { NameTable } from '../commands/name-table.js';
+import type { CommandCount } from '../commands/session.js';
+import { type CommandSpec, lookup, resolve } from '../commands/spec.js';
+import { exec, executeQueue, queue } from '../commands/transactions.js';
+import type { Outcome } from '../keyspace/keyspace.js';
+import { QUEUED, type Reply } from '../resp/reply.js';
+import type { Connection } from './connection.js';
+
+/** A command with what the dispatcher needs of its spec at every call. */
+interface Entry extends CommandCount {
+  readonly command: Command;
+  readonly spec: CommandSpec;
+  /** Words that make up the name: 2 for a subcommand. */
+  readonly words: number;
+  readonly arity: number;
+  readonly needsAuthentication: boolean;
+  readonly needsData: boolean;
+  readonly writes: boolean;
+  readonly refusedInMulti: boolean;
+  /** Runs at once inside MULTI. */
+  readonly endsMulti: boolean;
+}
+
+/** What a first word leads to. */
+interface Named {
+  readonly entry: Entry | null;
+  readonly subcommands: NameTable<Entry> | null;
+}
+
+const immediateInMulti = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset']);
+/** What a browser sends that was made to talk to us: such a connection is closed at once. */
+const httpWords = new Set(['post', 'host:']);
+
+export class Dispatcher {
+  private readonly entries: Entry[];
+  private readonly names: NameTable<Named>;
+
+  constructor(
+    private readonly services: Services,
+    private readonly counters: { commandsProcessed: number; errorReplies: number },
+  ) {
+    this.entries = [...allCommands().values()].map(entryOf);
+    this.names = nameTable(this.entries);
+  }
+
+  counts(): CommandCount[] {
+    return this.entries.filter((entry) => entry.calls > 0 || entry.rejected > 0);
+  }
+
+  dispatch(connection: Connection, argv: Buffer[]): void {
+    let entry: Entry | null = null;
+    try {
+      entry = this.find(argv);
+      if (entry === null) {
+        this.refuseUnknown(connection, argv);
+        return;
+      }
+      const { session } = connection;
+      session.lastCommand = entry.name;
+      this.admit(entry, connection);
+      if (session.transaction !== null && !entry.endsMulti) {
+        const { command, spec } = entry;
+        queue(session.transaction, { name: entry.name, args: argv.slice(entry.words), argv, command, spec });
+        connection.answer(QUEUED, null);
+        return;
+      }
+    } catch (thrown) {
+      this.reject(connection, entry, thrown);
+      return;
+    }
+    this.counters.commandsProcessed++;
+    entry.calls++;
+    try {
+      this.run(connection, entry, argv);
+    } catch (thrown) {
+      this.finish(connection, entry, this.errorReply(entry, thrown), null);
+    }
+  }
+
+  /** null: unknown, or not the right number of arguments. */
+  private find(argv: Buffer[]): Entry | null {
+    const named = this.names.get(argv[0] as Buffer);
+    if (named === undefined) return null;
+    const entry =
+      named.subcommands !== null && argv.length > 1 ? named.subcommands.get(argv[1] as Buffer) : named.entry;
+    if (entry === undefined || entry === null) return null;
+    return (entry.arity >= 0 ? argv.length === entry.arity : argv.length >= -entry.arity) ? entry : null;
+  }
+
+  private refuseUnknown(connection: Connection, argv: Buffer[]): void {
+    if (httpWords.has((argv[0] as Buffer).toString('latin1').toLowerCase())) {
+      this.services.log.warn('HTTP request on the data port: connection closed', {
+        client: connection.session.address,
+      });
+      connection.destroy();
+      return;
+    }
+    const { name } = resolve(argv);
+    throw new Error(`protocol/ has '${name}', src/commands has not`);
+  }
+
+  /** Throws when the command may not run, or be queued, now. */
+  private admit(entry: Entry, connection: Connection): void {
+    const { session } = connection;
+    if (entry.needsAuthentication && !session.authenticated) {
+      throw new CairnError('NOAUTH', 'Authentication required.');
+    }
+    if (entry.refusedInMulti && session.transaction !== null) {
+      throw new CairnError('ERR', 'Command not allowed inside a transaction');
+    }
+    const { keyspace } = this.services;
+    if (entry.needsData && keyspace.unavailable !== null) throw keyspace.unavailable;
+    if (entry.writes && keyspace.writesRefused !== null) throw keyspace.writesRefused;
+  }
+
+  private reject(connection: Connection, entry: Entry | null, thrown: unknown): void {
+    if (connection.session.transaction !== null) connection.session.transaction.aborted = true;
+    if (entry !== null) entry.rejected++;
+    this.counters.errorReplies++;
+    connection.answer(this.errorReply(entry, thrown), null);
+  }
+
+  private run(connection: Connection, entry: Entry, argv: Buffer[]): void {
+    const { services } = this;
+    const { session, dataCall } = connection;
+    const { command } = entry;
+    if (command.kind === 'data') {
+      dataCall.set(command, entry.spec, argv, argv.slice(1));
+      this.take(connection, entry, services.keyspace.execute(dataCall.body, dataCall.keys));
+    } else if (command === exec) {
+      this.take(connection, entry, executeQueue(services, session));
+    } else {
+      const reply = command.run({ session, services, args: argv.slice(entry.words) });
+      if (reply instanceof Promise) this.follow(connection, entry, reply);
+      else this.finish(connection, entry, reply, null);
+    }
+  }
+
+  private take(connection: Connection, entry: Entry, outcome: Outcome<Reply> | Promise<Outcome<Reply>>): void {
+    if (outcome instanceof Promise) {
+      connection.block();
+      outcome.then(
+        ({ value, durable }) => this.finishLater(connection, entry, value, durable),
+        (thrown: unknown) => this.finishLater(connection, entry, this.errorReply(entry, thrown), null),
+      );
+    } else {
+      this.finish(connection, entry, outcome.value, outcome.durable);
+    }
+  }
+
+  private follow(connection: Connection, entry: Entry, reply: Promise<Reply>): void {
+    connection.block();
+    reply.then(
+      (value) => this.finishLater(connection, entry, value, null),
+      (thrown: unknown) => this.finishLater(connection, entry, this.errorReply(entry, thrown), null),
+    );
+  }
+
+  private finish(connection: Connection, entry: Entry, reply: Reply, durable: Promise<void> | null): void {
+    this.count(entry, reply);
+    connection.answer(reply, durable);
+  }
+
+  private finishLater(connection: Connection, entry: Entry, reply: Reply, durable: Promise<void> | null): void {
+    this.count(entry, reply);
+    connection.dataCall.clear();
+    connection.resume(reply, durable);
+  }
+
+  private count(entry: Entry, reply: Reply): void {
+    if (!(reply instanceof CairnError)) return;
+    entry.failed++;
+    this.counters.errorReplies++;
+  }
+
+  private errorReply(entry: Entry | null, thrown: unknown): CairnError {
+    if (thrown instanceof CairnError) return thrown;
+    const name = entry?.name ?? 'unknown';
+    this.services.log.error('a command failed unexpectedly', { command: name, error: thrown });
+    return new CairnError('ERR', `internal error in '${name}'`, {
+      hint: 'This is a bug; the server log has its trace.',
+      cause: thrown,
+    });
+  }
+}
+
+function entryOf(command: Command): Entry {
+  const spec = lookup(command.name);
+  if (spec === undefined) throw new Error(`protocol/ has no '${command.name}'`);
+  return {
+    name: command.name,
+    command,
+    spec,
+    words: spec.container === undefined ? 1 : 2,
+    arity: spec.arity,
+    needsAuthentication: !spec.flags.has('no_auth'),
+    needsData: !spec.flags.has('loading'),
+    writes: spec.flags.has('write'),
+    refusedInMulti: spec.flags.has('no_multi'),
+    endsMulti: immediateInMulti.has(command.name),
+    calls: 0,
+    rejected: 0,
+    failed: 0,
+  };
+}
+
+function nameTable(entries: readonly Entry[]): NameTable<Named> {
+  const plain = new Map<string, Entry>();
+  const families = new Map<string, [string, Entry][]>();
+  for (const entry of entries) {
+    const { container, word } = entry.spec;
+    if (container === undefined) plain.set(entry.name, entry);
+    else families.set(container, [...(families.get(container) ?? []), [word, entry]]);
+  }
+  const names = new Set([...plain.keys(), ...families.keys()]);
+  return new NameTable(
+    [...names].map((name) => {
+      const family = families.get(name);
+      return [
+        name,
+        { entry: plain.get(name) ?? null, subcommands: family === undefined ? null : new NameTable(family) },
+      ] as const;
+    }),
+  );
+}

@@ -1,0 +1,168 @@
+/**
+ * Where clients come in: the TCP addresses and the unix socket. Turns away, with Redis's words, who comes beyond
+ * `maxclients` and, in protected mode, who comes from elsewhere while no password is set.
+ */
+import { unlink } from 'node:fs/promises';
+import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { CairnError } from '../base/errors.js';
+import { turnAway } from './connection.js';
+import type { ServerSettings } from './settings.js';
+
+const BACKLOG = 511;
+
+/** Who is at the other end, and where it came in. */
+export interface Peer {
+  address: string;
+  localAddress: string;
+}
+
+export interface ListenerHost {
+  readonly settings: ServerSettings;
+  readonly passwordRequired: boolean;
+  readonly clientCount: number;
+  accept(socket: Socket, peer: Peer): void;
+  rejected(peer: Peer, error: CairnError): void;
+}
+
+export class Listener {
+  private readonly servers: NetServer[] = [];
+  /** The TCP port; with port 0, the one that was given. 0 when there is no TCP. */
+  port = 0;
+  readonly addresses: string[] = [];
+
+  constructor(private readonly host: ListenerHost) {}
+
+  /** Listens everywhere, or nowhere. */
+  async open(): Promise<void> {
+    const { settings } = this.host;
+    try {
+      this.port = settings.port;
+      for (const address of settings.bind) await this.openTcp(address);
+      if (settings.unixsocket !== null) await this.openUnix(settings.unixsocket);
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  /** No new connections; those that are there stay. */
+  async close(): Promise<void> {
+    const servers = this.servers.splice(0);
+    for (const server of servers) server.close();
+  }
+
+  private async openTcp(address: string): Promise<void> {
+    const host = address.replace(/^\[(.*)\]$/, '$1');
+    const server = this.create((socket) => tcpPeer(socket));
+    await listen(server, { host, port: this.port, backlog: BACKLOG, exclusive: true }, `${address}:${this.port}`);
+    const bound = server.address();
+    if (bound !== null && typeof bound === 'object') this.port = bound.port;
+    this.addresses.push(hostAndPort(host, this.port));
+  }
+
+  private async openUnix(path: string): Promise<void> {
+    await removeStaleSocket(path);
+    const server = this.create(() => ({ address: `${path}:0`, localAddress: `${path}:0` }));
+    await listen(server, { path, backlog: BACKLOG }, path);
+    this.addresses.push(path);
+  }
+
+  private create(peerOf: (socket: Socket) => Peer): NetServer {
+    const { tcpKeepaliveSeconds } = this.host.settings;
+    const server = createServer(
+      {
+        // Who closes its side still gets the answers to what it sent.
+        allowHalfOpen: true,
+        noDelay: true,
+        keepAlive: tcpKeepaliveSeconds > 0,
+        keepAliveInitialDelay: tcpKeepaliveSeconds * 1000,
+      },
+      (socket) => this.connected(socket, peerOf(socket)),
+    );
+    // After listening an error here is a failed accept (out of file descriptors): the client is gone, the server is not.
+    server.on('error', () => {});
+    this.servers.push(server);
+    return server;
+  }
+
+  private connected(socket: Socket, peer: Peer): void {
+    const refusal = this.refusal(socket);
+    if (refusal === null) {
+      this.host.accept(socket, peer);
+    } else {
+      turnAway(socket, refusal);
+      this.host.rejected(peer, refusal);
+    }
+  }
+
+  private refusal(socket: Socket): CairnError | null {
+    const { settings, passwordRequired, clientCount } = this.host;
+    if (clientCount >= settings.maxclients) return new CairnError('ERR', 'max number of clients reached');
+    if (!settings.protectedMode || passwordRequired || isLocal(socket)) return null;
+    return new CairnError(
+      'DENIED',
+      'Cairn is running in protected mode because protected mode is enabled and no password is set for the default ' +
+        'user. In this mode connections are only accepted from the loopback interface',
+      { hint: 'Set a password (requirepass), or turn protected_mode off if the network is trusted.' },
+    );
+  }
+}
+
+function listen(
+  server: NetServer,
+  where: { host?: string; port?: number; path?: string; backlog: number; exclusive?: boolean },
+  name: string,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: NodeJS.ErrnoException) =>
+      reject(
+        new CairnError('ERR', `cannot listen on ${name}: ${error.code ?? error.message}`, {
+          hint: hintFor(error.code),
+          cause: error,
+        }),
+      );
+    server.once('error', failed);
+    server.listen(where, () => {
+      server.off('error', failed);
+      resolve();
+    });
+  });
+}
+
+function hintFor(code: string | undefined): string {
+  if (code === 'EADDRINUSE') return 'Another program listens there: stop it, or choose another port.';
+  if (code === 'EACCES') return 'The user that runs Cairn may not listen there.';
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'This machine has no such address: correct bind.';
+  return '';
+}
+
+/** A socket file that a killed server left is in the way; one that somebody answers on is not ours to remove. */
+async function removeStaleSocket(path: string): Promise<void> {
+  const code = await new Promise<string>((resolve) => {
+    const probe = connect(path);
+    probe.on('connect', () => {
+      probe.destroy();
+      resolve('in use');
+    });
+    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
+  });
+  if (code === 'ECONNREFUSED') await unlink(path);
+}
+
+function isLocal(socket: Socket): boolean {
+  const address = socket.remoteAddress;
+  // A unix socket has none.
+  return address === undefined || /^(::ffff:)?127\./.test(address) || address === '::1';
+}
+
+function tcpPeer(socket: Socket): Peer {
+  return {
+    address: hostAndPort(socket.remoteAddress ?? '', socket.remotePort ?? 0),
+    localAddress: hostAndPort(socket.localAddress ?? '', socket.localPort ?? 0),
+  };
+}
+
+function hostAndPort(host: string, port: number): string {
+  const plain = host.replace(/^::ffff:(?=\d+\.)/, '');
+  return plain.includes(':') ? `[${plain}]:${port}` : `${plain}:${port}`;
+}

@@ -1,0 +1,102 @@
+/** One client's state, as commands see it (Session). The bytes and their order are the connection's. */
+import type { QueuedTransaction, Session } from '../commands/session.js';
+
+/** What a session asks of its connection. */
+export interface SessionOwner {
+  readonly pendingOutputBytes: number;
+  readonly pendingInputBytes: number;
+  closeAfterReply(): void;
+  /** Replies that were not sent yet are fixed in the protocol that was in force until now. */
+  beforeProtocolChange(): void;
+  /** The decoder's limits follow. */
+  authenticationChanged(authenticated: boolean): void;
+}
+
+export interface SessionOrigin {
+  id: number;
+  address: string;
+  localAddress: string;
+  /** No password is needed. */
+  authenticated: boolean;
+  /** Whether it would be again, after RESET. */
+  authenticatedAnew: () => boolean;
+}
+
+export class ClientSession implements Session {
+  readonly id: number;
+  readonly address: string;
+  readonly localAddress: string;
+  readonly connectedAtMs = Date.now();
+  lastCommandAtMs = this.connectedAtMs;
+  lastCommand = '';
+  database = 0;
+  name = '';
+  libraryName = '';
+  libraryVersion = '';
+  user = 'default';
+  transaction: QueuedTransaction | null = null;
+  watch: { touched: boolean; release(): void } | null = null;
+  noEvict = false;
+  noTouch = false;
+  private version: 2 | 3 = 2;
+  private mayCommand: boolean;
+
+  constructor(
+    origin: SessionOrigin,
+    private readonly owner: SessionOwner,
+  ) {
+    this.id = origin.id;
+    this.address = origin.address;
+    this.localAddress = origin.localAddress;
+    this.mayCommand = origin.authenticated;
+    this.authenticatedAnew = origin.authenticatedAnew;
+  }
+
+  private readonly authenticatedAnew: () => boolean;
+
+  get authenticated(): boolean {
+    return this.mayCommand;
+  }
+  set authenticated(value: boolean) {
+    this.mayCommand = value;
+    this.owner.authenticationChanged(value);
+  }
+
+  get protocol(): 2 | 3 {
+    return this.version;
+  }
+  set protocol(version: 2 | 3) {
+    if (version === this.version) return;
+    this.owner.beforeProtocolChange();
+    this.version = version;
+  }
+
+  get pendingOutputBytes(): number {
+    return this.owner.pendingOutputBytes;
+  }
+  get pendingInputBytes(): number {
+    return this.owner.pendingInputBytes;
+  }
+
+  closeAfterReply(): void {
+    this.owner.closeAfterReply();
+  }
+
+  reset(): void {
+    this.release();
+    this.database = 0;
+    this.protocol = 2;
+    this.name = '';
+    this.user = 'default';
+    this.noEvict = false;
+    this.noTouch = false;
+    this.authenticated = this.authenticatedAnew();
+  }
+
+  /** Ends the transaction and what it watches. */
+  release(): void {
+    this.transaction = null;
+    this.watch?.release();
+    this.watch = null;
+  }
+}
