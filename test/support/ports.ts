@@ -1,0 +1,14 @@
+/** A TCP port that nobody listens on now. Between this answer and its use someone may take it: callers try again. */
+import { createServer } from 'node:net';
+
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === 'string') throw new Error('the listener has no port');
+  return address.port;
+}
