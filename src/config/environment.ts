@@ -7,9 +7,10 @@ import type { Given } from './sources.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Variables that are no settings. */
+/** Variables that are no settings. What tests tell each other by the environment begins with CAIRN_TEST_. */
 const configFileVariable = 'CAIRN_CONFIG';
 const faultPointsVariable = 'CAIRN_FAULT_POINTS';
+const testPrefix = 'CAIRN_TEST_';
 
 export interface EnvironmentSettings {
   /** CAIRN_CONFIG: the file, where the command line names none. */
@@ -26,6 +27,7 @@ export function readEnvironment(environment: Environment = process.env): Environ
   for (const [variable, text] of Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (!variable.startsWith('CAIRN_') || text === undefined) continue;
     if (variable === configFileVariable || variable === faultPointsVariable) continue;
+    if (variable.startsWith(testPrefix)) continue;
     const name = names.get(variable) ?? variable;
     given.push({ name, text, source: 'environment', where: `environment variable ${variable}` });
   }

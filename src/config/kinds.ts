@@ -123,12 +123,12 @@ export function requiredPath(): Kind<string> {
 export function addresses(): Kind<readonly string[]> {
   return kind(
     'addresses',
-    'IP addresses or host names, separated by blanks; * for all interfaces; empty: no TCP',
+    'IP addresses or host names, separated by blanks; 0.0.0.0 or :: for all; empty: no TCP',
     (value) => value.join(' '),
     (text) => {
       const list = text.split(/\s+/).filter((word) => word !== '');
       for (const word of list) {
-        const good = word === '*' || isIP(word) !== 0 || /^[a-z_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i.test(word);
+        const good = isIP(word) !== 0 || /^[a-z_]([a-z0-9_.-]{0,251}[a-z0-9])?$/i.test(word);
         if (!good) throw new NotAValue(`argument must be IP addresses or host names, which '${word}' is not`);
       }
       if (new Set(list).size !== list.length) throw new NotAValue('argument must not name an address twice');

@@ -120,6 +120,7 @@ export const settings = {
   durability: setting({
     value: oneOf('always', 'everysec', 'no'),
     default: 'everysec',
+    settable: 'running',
     redis: 'appendfsync',
     doc:
       'When a write reaches the disk: before its reply (`always`), within a second (`everysec`), when the operating ' +
