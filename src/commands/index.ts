@@ -13,16 +13,28 @@ import type { Command } from './command.js';
 import { commandInfoCommands } from './command-info.js';
 import { configCommands } from './config.js';
 import { connectionCommands } from './connection.js';
+import { counterCommands } from './counters.js';
+import { expiryCommands } from './expiry.js';
+import { flushCommands } from './flush.js';
 import { helpCommands } from './help.js';
 import { infoCommands } from './info.js';
+import { keyCommands } from './keys.js';
+import { scanCommands } from './scan.js';
 import { shutdownCommands } from './shutdown.js';
 import { lookup } from './spec.js';
+import { stringCommands } from './strings.js';
 import { transactionCommands } from './transactions.js';
 
 const families: readonly (readonly Command[])[] = [
   connectionCommands,
   clientCommands,
   transactionCommands,
+  stringCommands,
+  counterCommands,
+  keyCommands,
+  expiryCommands,
+  scanCommands,
+  flushCommands,
   infoCommands,
   configCommands,
   commandInfoCommands,
