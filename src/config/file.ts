@@ -4,7 +4,7 @@
  * Rewriting goes through YAML's document tree, so that comments, order and layout stay.
  */
 import { readFileSync } from 'node:fs';
-import { readFile, realpath } from 'node:fs/promises';
+import { chmod, readFile, realpath, stat } from 'node:fs/promises';
 import { type Document, isMap, isScalar, LineCounter, type Pair, parseDocument, Scalar, type YAMLMap } from 'yaml';
 import { atomicWriteFile } from '../base/fs.js';
 import { settingNames } from './schema.js';
@@ -42,7 +42,9 @@ export async function rewriteConfigFile(path: string, texts: ReadonlyMap<string,
     else if (entry.pair.value === null) entry.pair.value = newScalar(text);
     else if (textOf(entry.scalar) !== text) setText(entry.scalar, text);
   }
+  const { mode } = await stat(target);
   await atomicWriteFile(target, Buffer.from(parsed.document.toString({ lineWidth: 0 })));
+  await chmod(target, mode & 0o777); // it was private until now: who may read it is the file's owner's to say
 }
 
 interface ParsedFile {

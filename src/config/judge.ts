@@ -61,7 +61,7 @@ function nearest(name: string): SettingName | null {
       .replace(/[._-]+/g, '_');
   const wanted = normal(name.slice(0, 64));
   let best: SettingName | null = null;
-  let bestDistance = Math.min(3, Math.floor(wanted.length / 3)) + 1;
+  let bestDistance = Math.min(3, Math.floor(wanted.length / 2)) + 1;
   for (const setting of settingNames) {
     const distance = editDistance(wanted, normal(setting));
     if (distance < bestDistance) [best, bestDistance] = [setting, distance];
