@@ -34,7 +34,7 @@ function addonFingerprint() {
 async function buildAddon() {
   if (addonIsCurrent()) return;
   await ensureSystemPackages();
-  const taken = addonFingerprint();
+  const writeStamp = addonFingerprint().take();
   say('building the RocksDB addon (about half a minute)');
   const headers = nodeHeaders();
   const location = headers === null ? [] : [`--nodedir=${headers}`];
@@ -46,7 +46,7 @@ async function buildAddon() {
     { env: compilerEnvironment() },
   );
   if (!existsSync(addon)) throw new SetupError(`the build made no ${addon}`);
-  taken.write();
+  writeStamp();
 }
 
 function nodeHeaders() {

@@ -45,8 +45,14 @@ export function fingerprint(stampPath, inputs, environment = '') {
       write();
       return true;
     },
-    /** Takes the inputs as they were when this fingerprint was taken: an edit during the build makes it stale again. */
-    write,
+    /**
+     * To be called before the build: what it returns writes the stamp after it, for the inputs as they were now, so that
+     * an edit while the build ran makes it stale again.
+     */
+    take() {
+      contentHash();
+      return write;
+    },
   };
 }
 

@@ -8,37 +8,37 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { inProject, say } from './root.mjs';
 
-const path = inProject('.setup.lock');
+const projectLock = inProject('.setup.lock');
 const renewMs = 2_000;
 const abandonedMs = 30_000;
 
 /** Waits for the lock, runs the body, releases the lock. */
-export async function withLock(body) {
+export async function withLock(body, path = projectLock) {
   const own = `${process.pid}@${hostname()}`;
   let announced = false;
-  while (!tryTake(own)) {
-    const holder = readHolder();
-    if (holder !== null && isGone(holder)) {
-      takeAway(holder);
+  while (!tryTake(path, own)) {
+    const holder = readHolder(path);
+    if (holder !== null && isGone(path, holder)) {
+      takeAway(path, holder);
       continue;
     }
     if (!announced && holder !== null) say(`another set-up is running (process ${holder}); waiting for it`);
     announced = true;
     await sleep(200);
   }
-  const renewal = setInterval(() => renew(), renewMs);
-  const releaseAtExit = () => release(own);
+  const renewal = setInterval(() => renew(path), renewMs);
+  const releaseAtExit = () => release(path, own);
   process.once('exit', releaseAtExit);
   try {
     return await body();
   } finally {
     clearInterval(renewal);
     process.removeListener('exit', releaseAtExit);
-    release(own);
+    release(path, own);
   }
 }
 
-function tryTake(own) {
+function tryTake(path, own) {
   try {
     const file = openSync(path, 'wx');
     writeSync(file, own);
@@ -50,7 +50,7 @@ function tryTake(own) {
   }
 }
 
-function readHolder() {
+function readHolder(path) {
   try {
     return readFileSync(path, 'utf8');
   } catch {
@@ -58,7 +58,7 @@ function readHolder() {
   }
 }
 
-function isGone(holder) {
+function isGone(path, holder) {
   const ageMs = Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
   if (ageMs > abandonedMs) return true;
   const [pid, host] = holder.split('@');
@@ -72,7 +72,7 @@ function isGone(holder) {
 }
 
 /** Moved aside before it is removed, so that of several who find it abandoned only one removes it. */
-function takeAway(holder) {
+function takeAway(path, holder) {
   const aside = `${path}.${process.pid}`;
   try {
     renameSync(path, aside);
@@ -83,7 +83,7 @@ function takeAway(holder) {
   }
 }
 
-function renew() {
+function renew(path) {
   try {
     utimesSync(path, new Date(), new Date());
   } catch {
@@ -91,6 +91,6 @@ function renew() {
   }
 }
 
-function release(own) {
-  if (readHolder() === own) rmSync(path, { force: true });
+function release(path, own) {
+  if (readHolder(path) === own) rmSync(path, { force: true });
 }

@@ -15,21 +15,25 @@ export function killRunning(signal) {
 /**
  * Resolves with the exit code (a signal counts as 1).
  * @param {string[]} command program and arguments
- * @param {{ env?: Record<string, string | undefined>, quiet?: boolean }} [options] quiet drops the output
+ * @param {{ env?: Record<string, string | undefined>, output?: 'shown' | 'on failure' | 'dropped' }} [options]
  * @returns {Promise<number>}
  */
-export function exitCodeOf(command, { env = process.env, quiet = false } = {}) {
+export function exitCodeOf(command, { env = process.env, output = 'shown' } = {}) {
   const [program, ...args] = command;
   return new Promise((resolve, reject) => {
-    const output = quiet ? 'ignore' : 2;
-    const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', output, output] });
+    const target = { shown: 2, 'on failure': 'pipe', dropped: 'ignore' }[output];
+    const child = spawn(program, args, { cwd: root, env, stdio: ['ignore', target, target] });
+    const kept = [];
+    child.stdout?.on('data', (bytes) => kept.push(bytes));
+    child.stderr?.on('data', (bytes) => kept.push(bytes));
     running.add(child);
     child.on('error', (error) => {
       running.delete(child);
       reject(new SetupError(`could not run ${program}: ${error.message}`));
     });
-    child.on('exit', (code) => {
+    child.on('close', (code) => {
       running.delete(child);
+      if (code !== 0) process.stderr.write(Buffer.concat(kept));
       resolve(code ?? 1);
     });
   });

@@ -58,24 +58,25 @@ export async function ensureSystemPackages() {
 async function install(asRoot, packages, names) {
   say(`this machine lacks ${names}; installing ${packages.join(' ')} with apt-get`);
   const apt = (...args) => [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', '-qq', ...args];
+  const quietly = { output: 'on failure' }; // a page for every package else
   const update = async () => {
     say('refreshing the package lists (apt-get update)');
-    await run(apt('update'), 'the package lists could not be refreshed');
+    await run(apt('update'), 'the package lists could not be refreshed', quietly);
   };
   const installation = apt('install', '-y', '--no-install-recommends', ...packages);
   if (packages.every(isListed)) {
-    if ((await exitCodeOf(installation)) === 0) return;
+    if ((await exitCodeOf(installation, quietly)) === 0) return;
     say('the installation failed, perhaps because the package lists are old');
   }
   await update();
-  await run(installation, `the packages could not be installed. Install them yourself:\n${instructions}\n`);
+  await run(installation, `the packages could not be installed. Install them yourself:\n${instructions}\n`, quietly);
 }
 
 /** How to become root without a question: [] as root, sudo where it asks nothing, null where neither works. */
 async function rootPrefix() {
   if (process.getuid?.() === 0) return [];
   if (!anyProgram('sudo')) return null;
-  return (await exitCodeOf(['sudo', '-n', 'true'], { quiet: true })) === 0 ? ['sudo', '-n'] : null;
+  return (await exitCodeOf(['sudo', '-n', 'true'], { output: 'dropped' })) === 0 ? ['sudo', '-n'] : null;
 }
 
 function isListed(name) {

@@ -17,10 +17,10 @@ export function distIsCurrent() {
 export async function buildDist() {
   const next = inProject('dist.next');
   rmSync(next, { recursive: true, force: true });
-  const taken = distFingerprint(next);
+  const writeStamp = distFingerprint(next).take();
   say('compiling the TypeScript sources to dist/');
   await compile('tsconfig.json', next);
-  taken.write();
+  writeStamp();
   replaceFolder(inProject('dist'), next);
 }
 
