@@ -6,7 +6,6 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import {
   decodeFileList,
@@ -36,7 +35,7 @@ import {
   timelineKey,
 } from '../../src/format/index.js';
 
-const root = findFixtures();
+const root = join(process.cwd(), 'test/fixtures/repository-v1');
 const read = (key: string): Buffer => readFileSync(join(root, key));
 const keys = readdirSync(root, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile())
@@ -139,19 +138,4 @@ function reencode(key: string, bytes: Buffer, seen: Record<string, number>): Buf
   if (key === 'REPOSITORY.json') return encodeRepositoryHeader(decodeRepositoryHeader(bytes));
   if (key === 'tags.json') return encodeTags(decodeTags(bytes));
   return formatNumber(parseNumber(bytes) ?? -1);
-}
-
-/** The sources' test/fixtures, wherever the compiled test lies. */
-function findFixtures(): string {
-  const fromSources = join(process.cwd(), 'test/fixtures/repository-v1');
-  const besideOutput = fileURLToPath(new URL('../../../test/fixtures/repository-v1', import.meta.url));
-  return [besideOutput, fromSources].find((path) => readdirSafely(path).length > 0) ?? fromSources;
-}
-
-function readdirSafely(path: string): string[] {
-  try {
-    return readdirSync(path);
-  } catch {
-    return [];
-  }
 }

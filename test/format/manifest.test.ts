@@ -97,7 +97,7 @@ t.test('a missing field is named', async (t) => {
 
 t.test(
   'whatever a hostile writer puts into a sealed manifest, it decodes soundly or fails as FormatError',
-  async (t) => {
+  async () => {
     const paths = leaves(plain(sampleManifest()));
     const change = fc.record({
       path: fc.constantFrom(...paths),

@@ -151,6 +151,7 @@ t.test('a header with encryption is of a newer Cairn, not damaged', async (t) =>
   t.same(decodeRepositoryHeader(encodeRepositoryHeader(header)), header);
   const { encryption: _, ...without } = header;
   t.throws(() => decodeRepositoryHeader(seal({ format: 1, ...header, encryption: { kdf: 'x' } })), {
+    name: 'FormatError',
     reason: 'version',
   });
   t.throws(() => decodeRepositoryHeader(seal({ format: 1, ...without })), { name: 'FormatError', reason: 'schema' });
