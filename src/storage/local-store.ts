@@ -41,6 +41,9 @@ import {
   type TransferOptions,
 } from './store.js';
 
+/** Files that a listing asks the file system about together. */
+const LOOKS_AT_ONCE = 64;
+
 export interface LocalStoreOptions {
   /** Make the directory when it is missing. */
   create?: boolean;
@@ -124,13 +127,17 @@ export class LocalStore implements Store {
     const parent = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     const start = await this.#directory(parent.split('/').slice(0, -1), 'refuse');
     if (start === null) return;
+    let batch: string[] = [];
     try {
       for await (const file of walkFiles(start, (name) => name.startsWith('.'))) {
         const key = parent + file.name;
         if (!key.startsWith(prefix) || !isKey(key)) continue;
-        const stats = await ignoreMissing(lstat(file.path, { bigint: true }));
-        if (stats?.isFile() === true) yield entryOf(key, stats);
+        batch.push(key);
+        if (batch.length < LOOKS_AT_ONCE) continue;
+        yield* await this.#lookAt(batch);
+        batch = [];
       }
+      yield* await this.#lookAt(batch);
     } catch (error) {
       throw await storageError(error, { doing: `list ${start}`, path: start });
     }
@@ -275,6 +282,16 @@ export class LocalStore implements Store {
     throw new CairnError('BACKUPFAILED', what, {
       hint: 'If its disk was unmounted, mount it again; otherwise restart the server.',
       details: { path: this.location, errno: now === undefined ? 'ENOENT' : null },
+    });
+  }
+
+  /** The entries of those keys that are still there. */
+  async #lookAt(keys: string[]): Promise<StoreEntry[]> {
+    const look = (key: string) => ignoreMissing(lstat(join(this.location, key), { bigint: true }));
+    const found = await Promise.all(keys.map(look));
+    return keys.flatMap((key, at) => {
+      const stats = found[at];
+      return stats?.isFile() === true ? [entryOf(key, stats)] : [];
     });
   }
 
