@@ -2,7 +2,9 @@
 import { CairnError } from '../base/errors.js';
 import { OK, type Reply, Verbatim } from '../resp/reply.js';
 import type { Call, Command, ServerCommand } from './command.js';
+import { readInteger } from './integers.js';
 import type { Session } from './session.js';
+import { syntaxError } from './words.js';
 
 const clientTypes = ['normal', 'master', 'replica', 'slave', 'pubsub'];
 
@@ -64,7 +66,7 @@ function printable(text: Buffer, what: string): string {
 
 function onOrOff(text: Buffer): boolean {
   const word = text.toString().toLowerCase();
-  if (word !== 'on' && word !== 'off') throw new CairnError('ERR', 'syntax error');
+  if (word !== 'on' && word !== 'off') throw syntaxError();
   return word === 'on';
 }
 
@@ -89,13 +91,13 @@ function filter(args: readonly Buffer[]): (session: Session) => boolean {
     const ids = new Set(args.slice(1).map(clientId));
     return (session) => ids.has(session.id);
   }
-  throw new CairnError('ERR', 'syntax error');
+  throw syntaxError();
 }
 
 function clientId(text: Buffer): number {
-  const digits = text.toString('latin1');
-  if (!/^[1-9]\d{0,15}$/.test(digits)) throw new CairnError('ERR', 'Invalid client ID');
-  return Number(digits);
+  const id = readInteger(text);
+  if (typeof id !== 'number' || id < 1) throw new CairnError('ERR', 'Invalid client ID');
+  return id;
 }
 
 /** One line; what Cairn has no notion of has the value that Redis shows for a plain client. */

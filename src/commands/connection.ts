@@ -3,10 +3,13 @@ import { CairnError } from '../base/errors.js';
 import { Encoded, MapReply, OK, type Reply, Simple } from '../resp/reply.js';
 import { clientName } from './client.js';
 import type { Call, Command, ServerCommand } from './command.js';
+import { readInteger } from './integers.js';
+import { syntaxError } from './words.js';
 
 /** What clients that look at the version of the server expect. */
 export const COMPATIBLE_REDIS_VERSION = '7.0.15';
 
+const INT32_MAX = 2 ** 31 - 1;
 const PONG = new Encoded(Buffer.from('+PONG\r\n'));
 
 const ping: ServerCommand = {
@@ -42,8 +45,9 @@ const select: ServerCommand = {
   name: 'select',
   kind: 'server',
   run({ session, services, args }) {
-    const index = integer(args[0] as Buffer);
-    if (index === null) throw new CairnError('ERR', 'value is not an integer or out of range');
+    const index = readInteger(args[0] as Buffer);
+    if (typeof index !== 'number' || Math.abs(index) > INT32_MAX)
+      throw new CairnError('ERR', 'value is not an integer or out of range');
     if (index < 0 || index >= services.server.databases) throw new CairnError('ERR', 'DB index is out of range');
     session.database = index;
     return OK;
@@ -78,7 +82,7 @@ const hello: ServerCommand = {
 export const connectionCommands: readonly Command[] = [ping, echo, quit, reset, select, hello, auth];
 
 function login({ args, session, services }: Call): void | Promise<void> {
-  if (args.length > 2) throw new CairnError('ERR', 'syntax error');
+  if (args.length > 2) throw syntaxError();
   const [first, second] = args as [Buffer, Buffer?];
   if (second === undefined) return services.server.authenticate(session, null, first);
   return services.server.authenticate(session, first.toString(), second);
@@ -100,7 +104,7 @@ interface Hello {
 function parseHello(args: readonly Buffer[]): Hello {
   const hello: Hello = { protocol: null, credentials: null, name: null };
   if (args.length === 0) return hello;
-  const version = integer(args[0] as Buffer);
+  const version = readInteger(args[0] as Buffer);
   if (version === null) throw new CairnError('ERR', 'Protocol version is not an integer or out of range');
   if (version !== 2 && version !== 3) throw new CairnError('NOPROTO', 'unsupported protocol version');
   hello.protocol = version;
@@ -144,12 +148,4 @@ function greet({ session }: Call, { protocol, name }: Hello): Reply {
     ['role', 'master'],
     ['modules', []],
   ]);
-}
-
-/** Redis's notion of an integer; null for anything else. */
-function integer(text: Buffer): number | null {
-  const digits = text.toString('latin1');
-  if (!/^(0|-?[1-9]\d{0,9})$/.test(digits)) return null;
-  const value = Number(digits);
-  return value >= -(2 ** 31) && value < 2 ** 31 ? value : null;
 }

@@ -4,6 +4,7 @@
  */
 import { CairnError } from '../base/errors.js';
 import type { Command } from './command.js';
+import { syntaxError } from './words.js';
 
 const options = new Set(['nosave', 'save', 'now', 'force', 'abort']);
 
@@ -15,7 +16,7 @@ export const shutdownCommands: readonly Command[] = [
       const given = new Set(args.map((arg) => arg.toString('latin1').toLowerCase()));
       const unknown = [...given].some((word) => !options.has(word));
       const contradicting = (given.has('abort') && given.size > 1) || (given.has('save') && given.has('nosave'));
-      if (unknown || contradicting) throw new CairnError('ERR', 'syntax error');
+      if (unknown || contradicting) throw syntaxError();
       if (given.has('abort')) throw new CairnError('ERR', 'No shutdown in progress.');
       services.log.info('shutdown asked for by a client');
       services.server.shutdown();

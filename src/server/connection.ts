@@ -148,7 +148,9 @@ export class Connection {
       this.closing = true;
     });
   }
+  /** At once: nothing further runs, nothing is answered. */
   destroy(): void {
+    this.closing = true;
     this.socket.destroy();
   }
   /** Leaves the socket open without keeping the process alive. */
@@ -193,7 +195,7 @@ export class Connection {
       pendingBytes: this.pendingOutputBytes,
       forMs: OUTPUT_STALL_MS,
     });
-    this.socket.destroy();
+    this.destroy();
   }
 
   private gone(): void {
@@ -226,7 +228,7 @@ export class Connection {
     } catch (error) {
       this.context.log.error('a connection failed', { client: this.session.address, error });
       this.context.writer.take();
-      this.socket.destroy();
+      this.destroy();
     } finally {
       this.inTurn = false;
     }
@@ -309,8 +311,7 @@ export class Connection {
         pendingBytes: pending,
         limitBytes: limit,
       });
-      this.closing = true;
-      this.socket.destroy();
+      this.destroy();
       return;
     }
     const throttled = this.queue.length >= PENDING_REPLIES || this.context.budget.exhausted(pending);

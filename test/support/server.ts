@@ -1,101 +1,174 @@
-/**
- * The built server, dist/cli/main.js, as a user runs it: a process of its own on a free port and a fresh directory.
- * `npm test` builds dist/ first. What a test leaves running is killed when the test ends.
- */
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { Redis, type RedisOptions } from 'ioredis';
+/** A whole server in this process: real database, repository, keyspace, commands and sockets, in a scratch directory. */
+import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
-import { freePort } from './ports.js';
-import { type Ended, type Running, runToEnd, start } from './processes.js';
+import { loadConfig } from '../../src/config/load.js';
+import type { Log } from '../../src/observability/log.js';
+import { type Server, startServer } from '../../src/server/server.js';
+import type { ServerSettings } from '../../src/server/settings.js';
+import { type Fixture, openFixture } from './backup-fixture.js';
+import { silentLog } from './log.js';
+import { multibulk, readWire, type Wire } from './resp.js';
 import { scratch } from './scratch.js';
-import { waitFor } from './wait.js';
 
-export interface ServerOptions {
-  /** Added to `serve`, e.g. ['--set', 'durability=always']. */
-  args?: string[];
-  env?: Record<string, string | undefined>;
-  /** The data directory; default: a fresh one. Give the same one again to start again on what was there. */
-  dir?: string;
-  /** Serve a plain directory instead (`--data-dir`). */
-  dataDir?: string;
-  port?: number;
-  readyTimeoutMs?: number;
+/** Settings that a test may change while the server runs. */
+export type TestSettings = { -readonly [Name in keyof ServerSettings]: ServerSettings[Name] };
+
+export interface TestServer {
+  server: Server;
+  fixture: Fixture;
+  settings: TestSettings;
+  port: number;
+  /** How often SHUTDOWN was asked for. */
+  shutdowns: number;
+  /** A raw connection, closed with the test. */
+  open(): Promise<RawClient>;
 }
 
-export interface Server {
-  readonly port: number;
-  readonly dir: string;
-  readonly pid: number;
-  readonly process: Running;
-  stdout(): string;
-  stderr(): string;
-  /** A connected ioredis client, which does not retry; closed when the test ends. */
-  client(options?: RedisOptions): Promise<Redis>;
-  /** redis-cli -e against this server; needs redis-tools (`isInstalled('redis-cli')`). */
-  redisCli(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }>;
-  /** SIGTERM; resolves with how it ended, throws when it is not out within 10 s. */
-  stop(): Promise<Ended>;
-  /** SIGKILL: what a crash of the process leaves. */
-  kill9(): Promise<void>;
+export async function startTestServer(
+  t: Test,
+  changes: Partial<ServerSettings> = {},
+  log: Log = silentLog(),
+): Promise<TestServer> {
+  const fixture = await openFixture(scratch(t));
+  const { config } = loadConfig({ args: [], environment: {} });
+  const settings: TestSettings = {
+    version: '0.0.0-test',
+    port: 0,
+    bind: ['127.0.0.1'],
+    unixsocket: null,
+    databases: 16,
+    maxclients: 10_000,
+    protectedMode: true,
+    requirepass: '',
+    timeoutSeconds: 0,
+    protoMaxBulkLen: 512 * 1024 * 1024,
+    tcpKeepaliveSeconds: 300,
+    outputLimitBytes: 0,
+    ...changes,
+  };
+  const { keyspace, backup } = fixture;
+  const onShutdown = () => void result.shutdowns++;
+  const server = await startServer({ keyspace, backup, config, log, onShutdown }, settings);
+  const clients: RawClient[] = [];
+  const result: TestServer = {
+    server,
+    fixture,
+    settings,
+    port: server.port,
+    shutdowns: 0,
+    open: async () => {
+      const client = await RawClient.connect(server.port);
+      clients.push(client);
+      return client;
+    },
+  };
+  t.teardown(async () => {
+    for (const client of clients) client.socket.destroy();
+    await server.stop(1000);
+    await fixture.close();
+  });
+  return result;
 }
 
-const program = join(process.cwd(), 'dist', 'cli', 'main.js');
+/** A socket that speaks bytes and reads RESP values. */
+export class RawClient {
+  /** The server has closed its side. */
+  ended = false;
+  private received = Buffer.alloc(0);
+  private wake: () => void = () => {};
 
-/** Starts it and waits until it accepts connections; an error with what it said when it ends before that. */
-export async function startServer(t: Test, options: ServerOptions = {}): Promise<Server> {
-  const dir = options.dir ?? scratch(t);
-  for (let attempt = 1; ; attempt += 1) {
-    const port = options.port ?? (await freePort());
-    const place = options.dataDir === undefined ? ['--dir', dir] : ['--data-dir', options.dataDir];
-    const command = [process.execPath, program, 'serve', '--port', String(port), ...place, ...(options.args ?? [])];
-    const running = start(t, command, { env: options.env ?? {} });
-    if (await isReady(running, options.readyTimeoutMs ?? 20_000)) return serverOf(t, running, port, dir);
-    const said = running.stderr();
-    const portTaken = options.port === undefined && /EADDRINUSE/.test(said) && attempt < 5;
-    if (!portTaken) throw new Error(`the server ended before it was ready; it said:\n${said}`);
+  private constructor(readonly socket: Socket) {
+    socket.on('data', (chunk: Buffer) => {
+      this.received = Buffer.concat([this.received, chunk]);
+      this.wake();
+    });
+    const ended = () => {
+      this.ended = true;
+      this.wake();
+    };
+    socket.on('end', ended);
+    socket.on('close', ended);
+    socket.on('error', ended);
+  }
+
+  static connect(port: number): Promise<RawClient> {
+    return new Promise((resolve, reject) => {
+      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      socket.once('error', reject);
+      socket.once('connect', () => {
+        socket.off('error', reject);
+        resolve(new RawClient(socket));
+      });
+    });
+  }
+
+  /** Bytes as they are. */
+  send(bytes: string | Buffer): void {
+    this.socket.write(bytes);
+  }
+
+  /** The next reply; null when the server closed the connection before it. */
+  async next(): Promise<Wire | null> {
+    for (;;) {
+      const read = this.received.length === 0 ? null : readWire(this.received);
+      if (read !== null) {
+        this.received = this.received.subarray(read.next);
+        return read.value;
+      }
+      if (this.ended) return null;
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+  }
+
+  async take(count: number): Promise<(Wire | null)[]> {
+    const values: (Wire | null)[] = [];
+    while (values.length < count) values.push(await this.next());
+    return values;
+  }
+
+  /** One command and its reply, in a short form: see `brief`. */
+  async ask(...words: (string | Buffer)[]): Promise<unknown> {
+    this.send(multibulk(...words));
+    return brief(await this.next());
+  }
+
+  /** Everything until the server closes the connection. */
+  async rest(): Promise<Buffer> {
+    while (!this.ended) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+    return this.received;
+  }
+
+  close(): void {
+    this.socket.destroy();
   }
 }
 
-/** Runs `serve` where it must refuse to start: exit code and output. */
-export async function failToStart(t: Test, args: string[], env: Record<string, string> = {}) {
-  const running = start(t, [process.execPath, program, 'serve', ...args], { env });
-  const ended = await running.ended;
-  return { code: ended.code, stdout: running.stdout(), stderr: running.stderr() };
-}
-
-async function isReady(running: Running, timeoutMs: number): Promise<boolean> {
-  let over = false;
-  void running.ended.then(() => {
-    over = true;
-  });
-  await waitFor(() => over || /^cairn ready on /m.test(running.stdout()), { what: 'the ready line', timeoutMs }).catch(
-    (error: Error) => {
-      throw new Error(`${error.message}; the server said:\n${running.stderr()}`);
-    },
-  );
-  return /^cairn ready on /m.test(running.stdout());
-}
-
-function serverOf(t: Test, running: Running, port: number, dir: string): Server {
-  return {
-    port,
-    dir,
-    pid: running.pid,
-    process: running,
-    stdout: running.stdout,
-    stderr: running.stderr,
-    async client(options = {}) {
-      const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null, maxRetriesPerRequest: 0, ...options });
-      client.on('error', () => {}); // a test that kills the server expects it; commands reject all the same
-      t.teardown(() => client.disconnect());
-      if (client.status !== 'ready') await once(client, 'ready');
-      return client;
-    },
-    redisCli: (...args) => runToEnd('redis-cli', ['-e', '-p', String(port), ...args]),
-    stop: () => running.end('SIGTERM'),
-    async kill9() {
-      await running.end('SIGKILL');
-    },
-  };
+/** 'text', ':1', '-ERR …', null, […]: what a test compares. undefined: the connection was closed. */
+export function brief(wire: Wire | null): unknown {
+  if (wire === null) return undefined;
+  switch (wire.type) {
+    case 'error':
+      return `-${wire.text}`;
+    case 'integer':
+      return `:${wire.text}`;
+    case 'boolean':
+      return wire.value;
+    case 'null':
+    case 'null bulk':
+    case 'null array':
+      return null;
+    case 'array':
+    case 'set':
+    case 'push':
+    case 'map':
+      return wire.items.map(brief);
+    default:
+      return wire.text;
+  }
 }
