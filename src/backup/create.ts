@@ -64,6 +64,7 @@ export interface CreateContext {
 }
 
 const COPIES_AT_ONCE = 2;
+const LOOKS_AT_ONCE = 16;
 
 /** Makes backup `id`; resolves when its manifest is durable. */
 export async function createFull(
@@ -82,8 +83,10 @@ export async function createFull(
     const listBytes = encodeFileList(list);
     const listHash = sha256(listBytes);
     const size = list.files.reduce((sum, file) => sum + file.size, 0);
-    if ((await repository.store.stat(listKey(listHash))) === null)
-      await repository.store.put(listKey(listHash), listBytes);
+    // One that is there and whole is shared; one that is missing or damaged is written (again).
+    repository.catalog.forgetList(listHash);
+    const shared = await repository.catalog.readList(listHash, id).catch(() => null);
+    if (shared === null) await repository.store.put(listKey(listHash), listBytes);
     operation.checkpoint();
 
     let verifications: BackupState['verifications'] = [];
@@ -115,7 +118,7 @@ export async function createFull(
       duration_ms: Math.round((finishedUs - startedUs) / 1000),
       files: list.files.length,
       size,
-      stored_size: storedBytes + listBytes.length,
+      stored_size: storedBytes + (shared === null ? listBytes.length : 0),
       list: { sha256: listHash, files: list.files.length, size },
       cut: {
         last_commit_at: cut.position.lastCommitUs === 0 ? null : formatTime(cut.position.lastCommitUs),
@@ -166,13 +169,15 @@ async function storeFiles(
   const damaged = damagedObjects(repository);
   const files: FileList['files'] = [];
   const missing: CutFile[] = [];
-  for (const file of cut.files) {
+  await forEachAtOnce(LOOKS_AT_ONCE, cut.files, async (file) => {
     const hash = file.table ? (file.sha256 ?? (await tableHashes.get(file.path))) : null;
     const stored = hash === null || damaged.has(hash) ? null : await repository.store.stat(fileKey(hash));
-    if (hash !== null && stored?.sizeBytes === file.sizeBytes)
+    if (hash !== null && stored?.sizeBytes === file.sizeBytes) {
       files.push({ name: file.name, size: file.sizeBytes, sha256: hash });
-    else missing.push(file);
-  }
+    } else {
+      missing.push(file);
+    }
+  });
   const bytesToCopy = missing.reduce((sum, file) => sum + file.sizeBytes, 0);
   requireSpace('the repository', repository.store.location, bytesToCopy, await repository.store.freeBytes());
   operation.phase = 'copy';

@@ -12,6 +12,7 @@
 import type { WallClock } from '../base/clock.js';
 import { CairnError, type ErrorCode, toCairnError } from '../base/errors.js';
 import { formatTime } from '../base/time.js';
+import { recode } from '../storage/index.js';
 import type { Journal } from './journal.js';
 
 export type OperationName = 'create' | 'restore' | 'verify' | 'delete' | 'prune' | 'adoptrepo' | 'pin' | 'sweep';
@@ -139,12 +140,7 @@ export class Operations {
       interrupted.push(structuredClone(record));
       record.status = 'err';
       record.finishedAtUs = clock.nowUs();
-      const code: ErrorCode =
-        record.operation === 'restore'
-          ? 'RESTOREFAILED'
-          : record.operation === 'verify'
-            ? 'BACKUPVERIFY'
-            : 'BACKUPFAILED';
+      const code = fallbackOf(record.operation);
       record.error = {
         code,
         message: `${record.operation} was interrupted: the server stopped while it ran`,
@@ -204,16 +200,9 @@ export class Operations {
       record.result = result;
       return result;
     } catch (thrown) {
-      const fallback: ErrorCode =
-        record.operation === 'restore'
-          ? 'RESTOREFAILED'
-          : record.operation === 'verify'
-            ? 'BACKUPVERIFY'
-            : 'BACKUPFAILED';
-      const error =
-        operation.signal.aborted && !(thrown instanceof CairnError)
-          ? (operation.signal.reason as CairnError)
-          : toCairnError(thrown, fallback);
+      const error = operation.signal.aborted
+        ? new CairnError('CANCELLED', `${operation.title} was cancelled`)
+        : toCairnError(recode(thrown, fallbackOf(record.operation)), fallbackOf(record.operation));
       record.status = error.code === 'CANCELLED' ? 'cancelled' : 'err';
       record.error = {
         code: error.code,
@@ -315,6 +304,12 @@ export class Operations {
     await Promise.all(ends);
     await this.#journal.close();
   }
+}
+
+/** The code for what has no more specific one. */
+function fallbackOf(operation: OperationName): ErrorCode {
+  if (operation === 'restore') return 'RESTOREFAILED';
+  return operation === 'verify' ? 'BACKUPVERIFY' : 'BACKUPFAILED';
 }
 
 function busy(other: Operation): CairnError {

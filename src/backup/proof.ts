@@ -31,6 +31,7 @@ export async function proveDirectory(
 ): Promise<Proof> {
   const worker = new Worker(new URL('./proof-worker.js', import.meta.url), {
     workerData: task,
+    execArgv: [],
   });
   const abort = (): void => void worker.postMessage('stop');
   signal.addEventListener('abort', abort, { once: true });

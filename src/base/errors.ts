@@ -14,7 +14,7 @@ export type { ErrorCode };
 export type ErrorKind = 'user' | 'operator' | 'transient' | 'corrupt';
 
 export interface ErrorContext {
-  /** What to do about it; a full sentence. Defaults to the table's first remedy when the table asks for one. */
+  /** What to do about it; a full sentence. Default: the table's first remedy, which Redis's own codes do not have. */
   hint?: string;
   /** Names and numbers for programs: ids, file names, byte counts. */
   details?: Record<string, unknown>;
@@ -30,7 +30,7 @@ export class CairnError extends Error {
   constructor(code: ErrorCode, what: string, context: ErrorContext = {}) {
     super(what, context.cause === undefined ? undefined : { cause: context.cause });
     this.code = code;
-    this.hint = context.hint ?? '';
+    this.hint = context.hint ?? errorTable[code].remedy;
     this.details = context.details ?? {};
   }
 
