@@ -8,6 +8,7 @@
  *
  * Everything runs on the event loop's thread. A pause, an exchange and a storage check exclude each other.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { assert } from '../base/assert.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { BatchBuilder } from '../engine/index.js';
@@ -29,6 +30,10 @@ import { cloneState, emptyState, encodeState, type State } from './state-record.
 import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
 import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
+
+/** How long ADMIN.READONLY OFF waits for RocksDB's own attempt to go on. */
+const RESUME_PATIENCE_MS = 12_000;
+const RESUME_RETRY_MS = 50;
 
 export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHost, WalSyncerHost {
   readonly cursors = new ScanCursors();
@@ -329,7 +334,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private async checkStorage(): Promise<void> {
     const database = this.openDatabase;
     try {
-      if (this.storageError !== null) await database.resume();
+      if (this.storageError !== null) await resumeStorage(database);
       await this.testWrite(database);
       await database.syncWal();
     } catch (error) {
@@ -486,6 +491,24 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       }
     });
     return this.closing;
+  }
+}
+
+/**
+ * Leaves RocksDB's background error state. After a full disk RocksDB looks for space by itself, every five seconds, and
+ * is busy to others until it found as much as a write buffer holds.
+ */
+async function resumeStorage(database: Database): Promise<void> {
+  const deadline = performance.now() + RESUME_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await database.resume();
+    } catch (error) {
+      const busy = error instanceof CairnError && error.details.kind === 'busy';
+      if (!busy) throw error;
+      if (performance.now() > deadline) throw new CairnError('NOSPACE', 'RocksDB found too little free space to go on');
+      await delay(RESUME_RETRY_MS);
+    }
   }
 }
 

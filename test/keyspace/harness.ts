@@ -23,6 +23,7 @@ export interface Opened {
   keyspace: Keyspace;
   database: Database;
   clock: TestClock;
+  hand: Handled;
 }
 
 export async function open(
@@ -32,8 +33,9 @@ export async function open(
 ): Promise<Opened> {
   const database = await openDatabase(path, { createIfMissing: true, walTtlSeconds: 'forever', ...engine });
   const clock = (options.wallClock as TestClock | undefined) ?? new TestClock();
+  const hand = handled(database);
   const keyspace = await openKeyspace({
-    database,
+    database: hand.database,
     kind: 'native',
     timeline: 1,
     clockFloorUs: 0,
@@ -43,7 +45,7 @@ export async function open(
     wallClock: clock,
     ...options,
   });
-  return { keyspace, database, clock };
+  return { keyspace, database, clock, hand };
 }
 
 /** Runs the body and waits until it is durable. */
@@ -77,4 +79,63 @@ export async function allKeys(keyspace: Keyspace, database = 0): Promise<string[
     accept: () => true,
   };
   return (await keyspace.scan(request)).keys.map((key) => key.toString('latin1'));
+}
+
+/** A real database with a hand on its writes: they can be recorded, held back and made to fail. */
+export interface Handled {
+  database: Database;
+  writes: { sync: boolean; bytes: number }[];
+  syncs: number;
+  /** Awaited before each write reaches the database; what it throws is what the write fails with. */
+  beforeWrite: () => Promise<void>;
+  beforeSync: () => Promise<void>;
+}
+
+export function handled(database: Database): Handled {
+  const hand: Handled = {
+    database,
+    writes: [],
+    syncs: 0,
+    beforeWrite: async () => {},
+    beforeSync: async () => {},
+  };
+  hand.database = new Proxy(database, {
+    get(target, name) {
+      if (name === 'write') {
+        return async (rep: Buffer, options?: { sync?: boolean }) => {
+          hand.writes.push({ sync: options?.sync === true, bytes: rep.length });
+          await hand.beforeWrite();
+          await target.write(rep, options);
+        };
+      }
+      if (name === 'syncWal') {
+        return async () => {
+          await hand.beforeSync();
+          await target.syncWal();
+          hand.syncs += 1;
+        };
+      }
+      const value = Reflect.get(target, name, target) as unknown;
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+  return hand;
+}
+
+/** A promise and the function that fulfils it. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open = (): void => {};
+  const opened = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { opened, open };
+}
+
+/** Waits until something holds, looking once per turn of the event loop; gives up after a while. */
+export async function until(what: string, holds: () => boolean | Promise<boolean>, timeoutMs = 10_000): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (!(await holds())) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
 }
