@@ -102,6 +102,13 @@ export class DataDirectory {
     }
   }
 
+  /** Makes a directory that holds the database that `live` names a data directory; before this resolves it is none. */
+  static async create(path: string, live: LiveDocument): Promise<DataDirectory> {
+    const directory = new DataDirectory(path, null, null);
+    await directory.replaceLive(live);
+    return directory;
+  }
+
   get live(): LiveDocument | null {
     return this.#live;
   }
