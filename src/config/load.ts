@@ -3,7 +3,7 @@
  * starts, and every problem is told at once: a server that starts with half of what was asked would be trusted with
  * the other half.
  */
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { parseCommandLine } from './command-line.js';
 import { type Environment, readEnvironment } from './environment.js';
 import { readConfigFile } from './file.js';
@@ -64,8 +64,8 @@ function defaults(): Map<SettingName, Sourced> {
 }
 
 /**
- * Paths become absolute once, here. Those that lie in `dir` by default have no default when a plain directory is
- * served: `dir` is not in use then, and a repository is read only when it was named.
+ * Paths become absolute once, here. When a plain directory is served, `dir` is not in use and nothing may lie in it by
+ * default: then there is no repository unless one is named, and restores go beside the directory.
  */
 function resolvePaths(values: Map<SettingName, Sourced>, workingDirectory: string): void {
   const absolute = (name: SettingName): string | null => {
@@ -75,11 +75,12 @@ function resolvePaths(values: Map<SettingName, Sourced>, workingDirectory: strin
     return entry.value as string;
   };
   const dir = absolute('dir') as string;
-  const plain = absolute('data_dir') !== null;
+  const plain = absolute('data_dir');
   for (const [name, entry] of values) {
     if (!isSettingName(name) || settings[name].value.kind !== 'path' || name === 'dir' || name === 'data_dir') continue;
     if (entry.source === 'default' && settings[name].default.startsWith('<dir>/')) {
-      entry.value = plain ? null : join(dir, settings[name].default.slice('<dir>/'.length));
+      const inDir = join(dir, settings[name].default.slice('<dir>/'.length));
+      entry.value = plain === null ? inDir : name === 'backup.dir' ? null : dirname(plain);
     } else {
       absolute(name);
     }
@@ -91,6 +92,9 @@ function contradictions(values: SettingValues): string[] {
   const problems: string[] = [];
   if (values.bind.length === 0 && values.unixsocket === null) {
     problems.push('bind is empty and there is no unixsocket: nobody could connect. Set one of them');
+  }
+  if (values.data_dir === null && values['backup.dir'] === null) {
+    problems.push('backup.dir is empty: there would be nowhere to put backups. Name a directory, or leave it out');
   }
   for (const name of ['backup.dir', 'backup.restore_dir'] as const) {
     const mustDiffer = values.data_dir ?? values.dir;

@@ -142,9 +142,9 @@ export const settings = {
     doc: 'The backup repository. Best on another disk than the data. With `data_dir`: none unless given.',
   }),
   'backup.restore_dir': setting({
-    value: path(),
+    value: requiredPath(),
     default: '<dir>/restores',
-    doc: 'Where `RESTORE … TO name` puts its directory. With `data_dir`: nowhere unless given.',
+    doc: 'Where `RESTORE … TO name` puts its directory. With `data_dir`: beside that directory unless given.',
   }),
   'backup.retention.max_count': setting({
     value: integer(0, 2_147_483_647),

@@ -12,3 +12,4 @@ export { acquireFileLock } from './file-lock.js';
 export { type LogScan, listLogs, scanLog } from './log-scan.js';
 export { openDatabase, openSecondary } from './open.js';
 export type { EngineErrorKind } from './status.js';
+export { rocksdbVersion } from './version.js';

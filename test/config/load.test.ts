@@ -80,8 +80,8 @@ t.test('default paths follow dir; given ones are relative to the working directo
   t.equal(config.values['backup.restore_dir'], join(t.testdirName, 'r'));
 });
 
-t.test('a plain directory has no repository and no place for restores unless they are named', async (t) => {
-  t.match(load(t, { args: ['--data-dir', 'x'] }).config.values, { 'backup.dir': null, 'backup.restore_dir': null });
+t.test('a plain directory has no repository unless it is named, and restores go beside it', async (t) => {
+  t.match(load(t, { args: ['--data-dir', '/r/x'] }).config.values, { 'backup.dir': null, 'backup.restore_dir': '/r' });
   const { config } = load(t, { args: ['--data-dir', 'x', '--backup-dir', 'b'] });
   t.equal(config.values['backup.dir'], join(t.testdirName, 'b'));
 });
@@ -214,6 +214,7 @@ t.test('a problem is one line, whatever the value holds', async (t) => {
 
 t.test('settings that contradict each other stop the start', async (t) => {
   t.match(problems(t, { args: ['--bind', ''] })[0], /nobody could connect/);
+  t.match(problems(t, { args: ['--backup-dir', ''] })[0], /backup\.dir is empty/);
   t.ok(load(t, { args: ['--bind', '', '--set', 'unixsocket=s'] }));
   t.match(
     problems(t, { args: ['--dir', 'd', '--backup-dir', './d/'] })[0],

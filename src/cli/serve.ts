@@ -1,0 +1,135 @@
+/**
+ * `cairn serve`: the composition root. Everything is made here, in this order, and closed in the other:
+ *
+ *   settings → log → data (lock, LIVE, database, keyspace) → backup (repository) → server (sockets) → "ready"
+ */
+import { systemClock } from '../base/clock.js';
+import { toCairnError } from '../base/errors.js';
+import { armFaultPoints } from '../base/fault-points.js';
+import { loadConfig } from '../config/load.js';
+import type { ConfigService } from '../config/service.js';
+import { createLog, type Log } from '../observability/log.js';
+import { type Server, startServer } from '../server/server.js';
+import type { ServerSettings } from '../server/settings.js';
+import { openBackup } from './backup.js';
+import { openData } from './data.js';
+import { exitCode } from './exit-codes.js';
+import { endOnBugs, listenForStop, type StopRequest } from './process.js';
+import { cairnVersion } from './version.js';
+
+interface Running {
+  server: Server;
+  /** false: something did not close as it should; the log says what. */
+  stop(): Promise<boolean>;
+}
+
+/** Runs until a stop was asked for and is done; answers the exit code. Throws ConfigError before anything is touched. */
+export async function serve(args: readonly string[]): Promise<number> {
+  const { config, faultPoints } = loadConfig({ args });
+  const log = createLog({ level: config.values['log.level'], format: config.values['log.format'] });
+  config.onChange('log.level', (level) => log.setLevel(level));
+  endOnBugs(log);
+  if (faultPoints !== '') {
+    armFaultPoints(faultPoints);
+    log.warn('fault points are armed: this is a test', { faultPoints });
+  }
+  const stop = listenForStop(log);
+  let running: Running;
+  try {
+    running = await start(config, log, stop);
+  } catch (error) {
+    const { code, message, hint } = toCairnError(error, 'ERR');
+    log.error('the server could not start', { code, reason: message, ...(hint === '' ? {} : { hint }) });
+    log.debug('why it could not start', { error });
+    return exitCode.failed;
+  }
+  log.info('ready', { addresses: running.server.addresses, pid: process.pid });
+  process.stdout.write(`cairn ready on ${readyAddress(config, running.server)}\n`);
+  log.info('stopping', { reason: await stop.asked });
+  const clean = await running.stop();
+  log.info('stopped');
+  return clean ? exitCode.ok : exitCode.failed;
+}
+
+async function start(config: ConfigService, log: Log, stop: StopRequest): Promise<Running> {
+  const clock = systemClock();
+  const { dir, data_dir: plain } = config.values;
+  log.info('starting', {
+    version: cairnVersion(),
+    dir: plain ?? dir,
+    keyspace: config.values.keyspace,
+    config: config.file,
+  });
+  const closers: [string, () => Promise<unknown>][] = [];
+  try {
+    const data = await openData(config, log.child({ part: 'data' }), clock);
+    closers.push(['the database', data.close]);
+    const { backup, close } = await openBackup(config, data, log.child({ part: 'backup' }), clock);
+    closers.push(['the repository', close]);
+    const server = await startServer(
+      { keyspace: data.keyspace, backup, config, log, onShutdown: () => stop.ask('SHUTDOWN') },
+      serverSettings(config),
+    );
+    return {
+      server,
+      async stop() {
+        // Both at once: clients that wait for an operation get their answer because it is cancelled.
+        const repository = closeAll(closers.splice(1), log);
+        const sockets = await closeAll([['the server', () => server.stop()]], log);
+        return (await repository) && sockets && (await closeAll(closers, log));
+      },
+    };
+  } catch (error) {
+    await closeAll(closers.reverse(), log);
+    throw error;
+  }
+}
+
+/** One that fails does not keep the others from being closed. */
+async function closeAll(closers: readonly [string, () => Promise<unknown>][], log: Log): Promise<boolean> {
+  let clean = true;
+  for (const [what, close] of closers) {
+    await close().catch((error: unknown) => {
+      clean = false;
+      log.error(`${what} did not close cleanly`, { error });
+    });
+  }
+  return clean;
+}
+
+/** Getters where CONFIG SET may change what the server reads anew at each use. */
+function serverSettings(config: ConfigService): ServerSettings {
+  const { values } = config;
+  return {
+    version: cairnVersion(),
+    port: values.port,
+    bind: values.bind,
+    unixsocket: values.unixsocket,
+    databases: values.databases,
+    tcpKeepaliveSeconds: values.tcp_keepalive,
+    get maxclients() {
+      return config.values.maxclients;
+    },
+    get protectedMode() {
+      return config.values.protected_mode;
+    },
+    get requirepass() {
+      return config.values.requirepass;
+    },
+    get timeoutSeconds() {
+      return config.values.timeout;
+    },
+    get protoMaxBulkLen() {
+      return config.values.proto_max_bulk_len;
+    },
+    get outputLimitBytes() {
+      return config.values.client_output_limit;
+    },
+  };
+}
+
+/** <bind>:<port>, the port being the real one; the socket's path where there is no TCP. */
+function readyAddress(config: ConfigService, server: Server): string {
+  const [address] = config.values.bind;
+  return address === undefined ? String(config.values.unixsocket) : `${address}:${server.port}`;
+}

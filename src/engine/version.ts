@@ -1,0 +1,6 @@
+/** Which RocksDB the addon was built with. */
+import { loadAddon } from './addon.js';
+
+export function rocksdbVersion(): string {
+  return loadAddon().rocksdbVersion;
+}
