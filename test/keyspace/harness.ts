@@ -81,7 +81,10 @@ export async function allKeys(keyspace: Keyspace, database = 0): Promise<string[
   return (await keyspace.scan(request)).keys.map((key) => key.toString('latin1'));
 }
 
-/** A real database with a hand on its writes: they can be recorded, held back and made to fail. */
+/**
+ * A real database with a hand on its writes: they can be recorded, held back and made to fail. Other methods can be
+ * replaced by assignment.
+ */
 export interface Handled {
   database: Database;
   writes: { sync: boolean; bytes: number }[];
@@ -99,8 +102,14 @@ export function handled(database: Database): Handled {
     beforeWrite: async () => {},
     beforeSync: async () => {},
   };
+  const replaced = new Map<PropertyKey, unknown>();
   hand.database = new Proxy(database, {
+    set(_target, name, value) {
+      replaced.set(name, value);
+      return true;
+    },
     get(target, name) {
+      if (replaced.has(name)) return replaced.get(name);
       if (name === 'write') {
         return async (rep: Buffer, options?: { sync?: boolean }) => {
           hand.writes.push({ sync: options?.sync === true, bytes: rep.length });
