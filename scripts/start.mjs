@@ -19,8 +19,15 @@ process.argv = [process.execPath, program, 'serve', ...process.argv.slice(2)];
 if (process.env.npm_lifecycle_event === 'start') stopWithParent();
 await import(pathToFileURL(program).href);
 
+/** Does nothing once the server was asked to stop: a second signal would tell it to hurry. */
 function stopWithParent() {
+  let listening = false;
   const check = setInterval(() => {
+    // Listens only after the server does: a listener of ours alone would swallow the signal.
+    if (!listening && process.listenerCount('SIGTERM') > 0) {
+      listening = true;
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => clearInterval(check));
+    }
     if (process.ppid === parent) return;
     clearInterval(check);
     process.kill(process.pid, 'SIGTERM');

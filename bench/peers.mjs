@@ -1,0 +1,122 @@
+/** The programs that are measured: Cairn's built server, redis-server, and commands that run to their end. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { Redis } from 'ioredis';
+import { inProject } from '../scripts/setup/root.mjs';
+
+const running = new Set();
+
+/** Ends every server that is still up; for a case that failed. */
+export function stopAll() {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/** Cairn on a directory: { port, pid, client(), stop() }. Its log goes to <dir>.log. */
+export function startCairn(dir, args = []) {
+  const program = inProject('dist', 'cli', 'main.js');
+  const command = [process.execPath, program, 'serve', '--dir', dir, ...args];
+  return startServer(command, dir, /^cairn ready on /m);
+}
+
+/** redis-server with the same promise as Cairn's default: an append-only log, synced every second. */
+export function startRedis(dir) {
+  mkdirSync(dir, { recursive: true });
+  const log = ['--appendonly', 'yes', '--appendfsync', 'everysec', '--save', ''];
+  return startServer(['redis-server', '--bind', '127.0.0.1', '--dir', dir, ...log], dir, /Ready to accept connections/);
+}
+
+async function startServer([program, ...args], dir, ready) {
+  const port = await freePort();
+  const child = spawn(program, [...args, '--port', String(port)], { stdio: ['ignore', 'pipe', 'pipe'] });
+  running.add(child);
+  let said = '';
+  const exited = once(child, 'exit').then(() => running.delete(child));
+  await new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.stdout.on('data', (bytes) => {
+      said += bytes;
+      if (ready.test(said)) resolve();
+    });
+    child.stderr.on('data', (bytes) => {
+      said += bytes;
+    });
+    exited.then(() => reject(new Error(`${program} on ${dir} ended before it was ready: ${said}`)));
+  });
+  return {
+    port,
+    pid: child.pid,
+    async client() {
+      const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null });
+      await once(client, 'ready');
+      return client;
+    },
+    async stop() {
+      child.kill('SIGTERM');
+      await exited;
+    },
+  };
+}
+
+/** Runs a command; answers how long it took, or throws with what it said. */
+export async function timeCommand(program, ...args) {
+  const startedMs = performance.now();
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let said = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (bytes) => {
+      said += bytes;
+    });
+  }
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${code}: ${said.slice(-2_000)}`);
+  return { ms: performance.now() - startedMs, output: said };
+}
+
+export async function timed(body) {
+  const startedMs = performance.now();
+  const value = await body();
+  return { ms: performance.now() - startedMs, value };
+}
+
+/** Throws, with the package that has it, when a peer is not installed. */
+export function requireProgram(program, debianPackage) {
+  if (spawnSync(program, ['--version']).error === undefined) return;
+  throw new Error(`${program} is not installed (Debian: apt-get install ${debianPackage})`);
+}
+
+/** Everything written so far reaches the disk, so that nobody's measurement pays for another's dirty pages. */
+export function settle(cold) {
+  spawnSync('sync');
+  if (!cold) return;
+  writeFileSync('/proc/sys/vm/drop_caches', '3');
+}
+
+/** Resident memory of a process in bytes; resetPeak starts a new peak. */
+export function peakMemory(pid) {
+  const match = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(match?.[1] ?? Number.NaN) * 1024;
+}
+
+export function resetPeakMemory(pid) {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  return peakMemory(pid);
+}
+
+/** A flat field/value reply as an object. */
+export function fields(reply) {
+  const object = {};
+  for (let index = 0; index < reply.length; index += 2) object[reply[index]] = reply[index + 1];
+  return object;
+}
+
+async function freePort() {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address();
+  server.close();
+  await once(server, 'close');
+  return port;
+}
