@@ -96,8 +96,8 @@ function filter(args: readonly Buffer[]): (session: Session) => boolean {
 
 function clientId(text: Buffer): number {
   const id = readInteger(text);
-  if (typeof id !== 'number' || id < 1) throw new CairnError('ERR', 'Invalid client ID');
-  return id;
+  if (id === null) throw new CairnError('ERR', 'Invalid client ID');
+  return Number(id);
 }
 
 /** One line; what Cairn has no notion of has the value that Redis shows for a plain client. */

@@ -10,6 +10,7 @@ import { syntaxError } from './words.js';
 export const COMPATIBLE_REDIS_VERSION = '7.0.15';
 
 const INT32_MAX = 2 ** 31 - 1;
+const INT32_MIN = -(2 ** 31);
 const PONG = new Encoded(Buffer.from('+PONG\r\n'));
 
 const ping: ServerCommand = {
@@ -46,10 +47,12 @@ const select: ServerCommand = {
   kind: 'server',
   run({ session, services, args }) {
     const index = readInteger(args[0] as Buffer);
-    if (typeof index !== 'number' || Math.abs(index) > INT32_MAX)
-      throw new CairnError('ERR', 'value is not an integer or out of range');
+    if (index === null) throw new CairnError('ERR', 'value is not an integer or out of range');
+    if (index < INT32_MIN || index > INT32_MAX) {
+      throw new CairnError('ERR', `value is out of range, value must between ${INT32_MIN} and ${INT32_MAX}`);
+    }
     if (index < 0 || index >= services.server.databases) throw new CairnError('ERR', 'DB index is out of range');
-    session.database = index;
+    session.database = Number(index);
     return OK;
   },
 };
@@ -133,7 +136,7 @@ function greet({ session }: Call, { protocol, name }: Hello): Reply {
   if (!session.authenticated) {
     throw new CairnError(
       'NOAUTH',
-      'HELLO must be called with the client already authenticated, otherwise the HELLO <proto> AUTH <user> <pass> ' +
+      'HELLO must be called with the client already authenticated, otherwise the HELLO AUTH <user> <pass> ' +
         'option can be used to authenticate the client and select the RESP protocol version at the same time',
     );
   }

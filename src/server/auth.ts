@@ -47,7 +47,7 @@ export class Authenticator {
     const delayMs = this.delayAfterFailure(address);
     if (delayMs === 0) throw wrongPassword();
     return new Promise((_, reject) => {
-      setTimeout(() => reject(wrongPassword()), delayMs).unref();
+      setTimeout(() => reject(wrongPassword()), delayMs);
     });
   }
 

@@ -77,7 +77,7 @@ export class Dispatcher {
         return;
       }
     } catch (thrown) {
-      this.reject(connection, entry, thrown);
+      this.reject(connection, entry, argv, this.errorReply(entry, thrown));
       return;
     }
     this.counters.commandsProcessed++;
@@ -125,11 +125,19 @@ export class Dispatcher {
     if (entry.writes && keyspace.writesRefused !== null) throw keyspace.writesRefused;
   }
 
-  private reject(connection: Connection, entry: Entry | null, thrown: unknown): void {
-    if (connection.session.transaction !== null) connection.session.transaction.aborted = true;
+  /** A refused command spoils the transaction that it was for; a refused EXEC ends it. */
+  private reject(connection: Connection, entry: Entry | null, argv: Buffer[], error: CairnError): void {
+    const { session } = connection;
     if (entry !== null) entry.rejected++;
     this.counters.errorReplies++;
-    connection.answer(this.errorReply(entry, thrown), null);
+    if (this.names.get(argv[0] as Buffer)?.entry?.command === exec) {
+      session.release();
+      const why = error.code === 'ERR' ? error.message : error.line;
+      connection.answer(new CairnError('EXECABORT', `Transaction discarded because of: ${why}`), null);
+      return;
+    }
+    if (session.transaction !== null) session.transaction.aborted = true;
+    connection.answer(error, null);
   }
 
   private run(connection: Connection, entry: Entry, argv: Buffer[]): void {

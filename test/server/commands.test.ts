@@ -78,7 +78,7 @@ t.test('CLIENT tells who is connected', async (t) => {
   t.equal(all.split('\n').length - 1, [...server.server.sessions()].length);
   t.equal(await client.ask('CLIENT', 'LIST', 'TYPE', 'master'), '');
   t.equal(await client.ask('CLIENT', 'LIST', 'TYPE', 'x'), "-ERR Unknown client type 'x'");
-  t.equal(await client.ask('CLIENT', 'LIST', 'ID', '0'), '-ERR Invalid client ID');
+  t.equal(await client.ask('CLIENT', 'LIST', 'ID', 'x'), '-ERR Invalid client ID');
 });
 
 t.test('INFO has the sections that were asked for, with numbers that are true', async (t) => {
