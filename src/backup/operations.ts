@@ -222,6 +222,16 @@ export class Operations {
     }
   }
 
+  /** An interrupted operation turns out to have reached its goal: what is durable decides, not how its server ended. */
+  async reached(number: number, result: OperationResult): Promise<void> {
+    const record = this.#past.find((past) => past.number === number);
+    if (record === undefined) return;
+    record.status = 'ok';
+    record.error = null;
+    record.result = result;
+    await this.#journal.append(record);
+  }
+
   /** Names more backups of a running operation, once they are known. */
   async about(operation: Operation, ids: number[], paths: string[] = []): Promise<void> {
     operation.record.ids = ids;

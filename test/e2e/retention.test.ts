@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { admin, list } from '../support/admin.js';
-import { startServer } from '../support/server.js';
+import { startServer } from '../support/built-server.js';
 import { waitFor } from '../support/wait.js';
 
 t.test('seven creates with max_count 3 leave exactly three, which all verify', async (t) => {
@@ -14,9 +14,19 @@ t.test('seven creates with max_count 3 leave exactly three, which all verify', a
     pruned.push(...(await admin<{ pruned: number[] }>(client, 'CREATE')).pruned);
   }
   t.same(pruned, [1, 2, 3, 4], 'each create says what went');
-  t.same((await list(client)).backups.map(({ id }) => id), [7, 6, 5]);
+  t.same(
+    (await list(client)).backups.map(({ id }) => id),
+    [7, 6, 5],
+  );
   const verified = await admin<{ id: number; status: string }[]>(client, 'VERIFY', 'ALL', 'DEEP');
-  t.same(verified.map(({ id, status }) => [id, status]), [[5, 'VALID'], [6, 'VALID'], [7, 'VALID']]);
+  t.same(
+    verified.map(({ id, status }) => [id, status]),
+    [
+      [5, 'VALID'],
+      [6, 'VALID'],
+      [7, 'VALID'],
+    ],
+  );
   await server.stop();
 });
 
@@ -28,11 +38,18 @@ t.test('max_age 2s drops what is older at the next create, and never the newest'
   const { finished_at: finishedAt } = await admin<{ finished_at: string }>(client, 'INFO', 1);
   await client.call('CONFIG', 'SET', 'backup.retention.max_age', '2s');
   // Age is the subject here: the backup has to be two seconds old by the clock that retention uses.
-  await waitFor(() => Date.now() - Date.parse(finishedAt) > 2100, { what: 'the backup to be older than two seconds', everyMs: 50 });
+  await waitFor(() => Date.now() - Date.parse(finishedAt) > 2100, {
+    what: 'the backup to be older than two seconds',
+    everyMs: 50,
+  });
   const { pruned } = await admin<{ pruned: number[] }>(client, 'CREATE');
   t.same(pruned, [1]);
   await delay(0);
-  t.same((await admin<{ deleted: number[] }>(client, 'PRUNE', 'MAXAGE', '1s')).deleted, [], 'the newest complete one stays');
+  t.same(
+    (await admin<{ deleted: number[] }>(client, 'PRUNE', 'MAXAGE', '1s')).deleted,
+    [],
+    'the newest complete one stays',
+  );
   await server.stop();
 });
 

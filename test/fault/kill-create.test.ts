@@ -6,8 +6,8 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { admin, dump, list } from '../support/admin.js';
+import { startServer } from '../support/built-server.js';
 import { scratch } from '../support/scratch.js';
-import { startServer } from '../support/server.js';
 
 /** Whether the backup is listed after a kill at the point. */
 const points: [string, boolean][] = [
@@ -21,36 +21,53 @@ const points: [string, boolean][] = [
 
 for (const [point, listed] of points) {
   const spec = point.includes('=') ? point : `${point}=kill`;
-  t.test(`A1: killed at ${spec} of a create, the backup is ${listed ? 'complete' : 'not listed'} and nothing else is harmed`, async (t) => {
-    const dir = scratch(t);
-    const first = await startServer(t, { dir });
-    const before = await first.client();
-    for (let i = 0; i < 200; i += 1) await before.set(`key:${i}`, `value:${i}`);
-    await admin(before, 'CREATE');
-    for (let i = 200; i < 400; i += 1) await before.set(`key:${i}`, `value:${i}`);
-    const content = await dump(before);
-    await first.stop();
+  t.test(
+    `A1: killed at ${spec} of a create, the backup is ${listed ? 'complete' : 'not listed'} and nothing else is harmed`,
+    async (t) => {
+      const dir = scratch(t);
+      const first = await startServer(t, { dir });
+      const before = await first.client();
+      for (let i = 0; i < 200; i += 1) await before.set(`key:${i}`, `value:${i}`);
+      await admin(before, 'CREATE');
+      for (let i = 200; i < 400; i += 1) await before.set(`key:${i}`, `value:${i}`);
+      const content = await dump(before);
+      await first.stop();
 
-    const armed = await startServer(t, { dir, env: { CAIRN_FAULT_POINTS: spec } });
-    const client = await armed.client();
-    await t.rejects(client.call('ADMIN.BACKUP', 'CREATE'), 'the connection breaks');
-    t.equal((await armed.process.ended).signal, 'SIGKILL');
+      const armed = await startServer(t, { dir, env: { CAIRN_FAULT_POINTS: spec } });
+      const client = await armed.client();
+      await t.rejects(client.call('ADMIN.BACKUP', 'CREATE'), 'the connection breaks');
+      t.equal((await armed.process.ended).signal, 'SIGKILL');
 
-    const again = await startServer(t, { dir });
-    const after = await again.client();
-    const found = await list(after);
-    t.same(found.backups.map(({ id, status }) => [id, status]), listed ? [[2, 'complete'], [1, 'complete']] : [[1, 'complete']]);
-    await admin(after, 'VERIFY', 'ALL', 'DEEP');
-    t.same(await dump(after), content);
-    t.match(await admin(after, 'STATUS', 2), { last_operation: 'create', last_status: 'err' }, 'the interruption is on record');
-    const next = await admin<{ id: number }>(after, 'CREATE');
-    t.equal(next.id, 3, 'its id is not given again');
-    await admin(after, 'DELETE', 3);
-    if (listed) await admin(after, 'DELETE', 2);
-    await admin(after, 'DELETE', 1, 'FORCE');
-    const left = (await readdir(join(dir, 'backups'), { recursive: true })).filter((name) => /^(files|lists|states)\/.*[0-9a-f]{8}/.test(name));
-    t.same(left, [], 'nothing is left that nobody refers to');
-    t.notOk((await readdir(dir)).includes('staging') && (await readdir(join(dir, 'staging'))).length > 0);
-    await again.stop();
-  });
+      const again = await startServer(t, { dir });
+      const after = await again.client();
+      const found = await list(after);
+      t.same(
+        found.backups.map(({ id, status }) => [id, status]),
+        listed
+          ? [
+              [2, 'complete'],
+              [1, 'complete'],
+            ]
+          : [[1, 'complete']],
+      );
+      await admin(after, 'VERIFY', 'ALL', 'DEEP');
+      t.same(await dump(after), content);
+      t.match(
+        await admin(after, 'STATUS', 2),
+        { last_operation: 'create', last_status: 'err' },
+        'the interruption is on record',
+      );
+      const next = await admin<{ id: number }>(after, 'CREATE');
+      t.equal(next.id, 3, 'its id is not given again');
+      await admin(after, 'DELETE', 3);
+      if (listed) await admin(after, 'DELETE', 2);
+      await admin(after, 'DELETE', 1, 'FORCE');
+      const left = (await readdir(join(dir, 'backups'), { recursive: true })).filter((name) =>
+        /^(files|lists|states)\/.*[0-9a-f]{8}/.test(name),
+      );
+      t.same(left, [], 'nothing is left that nobody refers to');
+      t.notOk((await readdir(dir)).includes('staging') && (await readdir(join(dir, 'staging'))).length > 0);
+      await again.stop();
+    },
+  );
 }

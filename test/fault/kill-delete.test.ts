@@ -3,11 +3,14 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { admin, list } from '../support/admin.js';
+import { startServer } from '../support/built-server.js';
 import { scratch } from '../support/scratch.js';
-import { startServer } from '../support/server.js';
 
 for (const point of ['manifest-removed', 'object-removed']) {
-  for (const command of [['DELETE', '1'], ['PRUNE', 'MAXCOUNT', '1']]) {
+  for (const command of [
+    ['DELETE', '1'],
+    ['PRUNE', 'MAXCOUNT', '1'],
+  ]) {
     t.test(`D6: killed at ${point} of ${command.join(' ')}, the backup is gone and the others restore`, async (t) => {
       const dir = scratch(t);
       const armed = await startServer(t, { dir, env: { CAIRN_FAULT_POINTS: `${point}=kill` } });
@@ -27,7 +30,9 @@ for (const point of ['manifest-removed', 'object-removed']) {
       await admin(after, 'VERIFY', 'ALL', 'FULL');
       for (const id of ids) await admin(after, 'RESTORE', id, 'TO', `of-${id}`);
       for (const id of ids) await admin(after, 'DELETE', id, 'FORCE');
-      const left = (await readdir(join(dir, 'backups'), { recursive: true })).filter((name) => /^(files|lists|states)\/.*[0-9a-f]{8}/.test(name));
+      const left = (await readdir(join(dir, 'backups'), { recursive: true })).filter((name) =>
+        /^(files|lists|states)\/.*[0-9a-f]{8}/.test(name),
+      );
       t.same(left, [], 'nothing is left that nobody refers to');
       await again.stop();
     });

@@ -5,8 +5,8 @@
 import { readdir } from 'node:fs/promises';
 import t from 'tap';
 import { admin, dump } from '../support/admin.js';
+import { startServer } from '../support/built-server.js';
 import { scratch } from '../support/scratch.js';
-import { startServer } from '../support/server.js';
 
 const points: [string, 'old' | 'new'][] = [
   ['files-staged', 'old'],
@@ -42,7 +42,11 @@ for (const [point, expected] of points) {
     t.same(await dump(after), expected === 'old' ? present : backedUp);
     t.equal(await after.dbsize(), (expected === 'old' ? present : backedUp).size);
     const databases = (await readdir(dir)).filter((name) => name.startsWith('db-'));
-    t.same(databases.sort(), expected === 'old' ? ['db-000001'] : ['db-000001', 'db-000002'], 'what was half-built is gone, what was replaced is kept');
+    t.same(
+      databases.sort(),
+      expected === 'old' ? ['db-000001'] : ['db-000001', 'db-000002'],
+      'what was half-built is gone, what was replaced is kept',
+    );
     await admin(after, 'VERIFY', 1, 'DEEP');
     const restored = await admin<{ timeline_new: number }>(after, 'RESTORE', 1);
     t.ok(restored.timeline_new >= 2);
