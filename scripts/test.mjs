@@ -92,7 +92,7 @@ function printProgress(result, done, count) {
   const progress = `${String(done).padStart(String(count).length)}/${count}`;
   print(`${verdict} ${progress} ${result.name}  ${result.passed} passed${skipped} (${seconds} s)`);
   for (const name of result.skipped) print(`       skipped: ${name}`);
-  if (result.leftovers) print('       it left processes running, which were killed: stop what a test starts');
+  for (const command of result.leftovers) print(`       left running, and killed: ${command}`);
   if (result.failed.length === 0) return;
   for (const failure of result.failed) {
     print(`\n  ✗ ${failure.name}`);

@@ -42,14 +42,15 @@ function isListening(port: number): Promise<boolean> {
 }
 
 t.test('a start with nothing to set up is ready in under two seconds and says nothing of set-up', async (t) => {
-  let bestMs = Number.POSITIVE_INFINITY;
-  for (let attempt = 0; attempt < 3 && bestMs >= 2_000; attempt += 1) {
+  // The best of three: the machine may be busy with something else.
+  const attempts: { readyMs: number; setup: boolean }[] = [];
+  const good = ({ readyMs, setup }: { readyMs: number; setup: boolean }) => readyMs < 2_000 && !setup;
+  while (attempts.length < 3 && !attempts.some(good)) {
     const { running, readyMs } = await startCommand(t, throughNpm);
-    bestMs = Math.min(bestMs, readyMs);
-    t.notMatch(running.stderr(), /setup:/);
+    attempts.push({ readyMs: Math.round(readyMs), setup: /setup:/.test(running.stderr()) });
     await running.end('SIGTERM');
   }
-  t.ok(bestMs < 2_000, `ready after ${Math.round(bestMs)} ms`);
+  t.ok(attempts.some(good), JSON.stringify(attempts));
 });
 
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
