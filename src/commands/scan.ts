@@ -77,7 +77,7 @@ function matching(
 
 function placeOf(cursors: ScanCursors, database: number, text: Buffer): Buffer | null {
   const digits = text.toString('latin1');
-  if (/^0{1,20}$/.test(digits)) return null;
+  if (/^0{0,20}$/.test(digits)) return null;
   const place = /^\d{1,20}$/.test(digits) ? cursors.find(Number(digits)) : undefined;
   if (place === undefined || place.database !== database) throw new CairnError('ERR', 'invalid cursor');
   return place.after;

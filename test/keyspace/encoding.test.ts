@@ -1,0 +1,95 @@
+/** The bytes of docs/keyspace.md. */
+import fc from 'fast-check';
+import t from 'tap';
+import { decodeCommitMark, encodeCommitMark } from '../../src/keyspace/commit-mark.js';
+import { nativeLayout, STATE_KEY, successor } from '../../src/keyspace/layout.js';
+import { ScanCursors } from '../../src/keyspace/scan-cursors.js';
+import { decodeState, encodeState } from '../../src/keyspace/state-record.js';
+import { decodeValue, encodeValue, expiryOf, typeOf } from '../../src/keyspace/value.js';
+import { bytes } from './harness.js';
+
+const hex = (buffer: Buffer | undefined) => buffer?.toString('hex');
+
+t.test('keys', async (t) => {
+  t.equal(hex(STATE_KEY), '00636169726e2e7374617465');
+  t.equal(hex(nativeLayout.mainKey(3, bytes('ab'))), '01036162');
+  t.equal(hex(nativeLayout.expiryIndex?.key(3, 1_700_000_000_123, bytes('ab'))), '02030000018bcfe5687b6162');
+  t.same(nativeLayout.expiryIndex?.parse(Buffer.from('02030000018bcfe5687b6162', 'hex')), {
+    database: 3,
+    expiresAtMs: 1_700_000_000_123,
+    key: bytes('ab'),
+  });
+  const all = nativeLayout.range(0, Buffer.alloc(0));
+  t.same([hex(all.gte), hex(all.lt)], ['0100', '0101']);
+  const prefix = nativeLayout.range(0, bytes('a\xff'));
+  t.same([hex(prefix.gte), hex(prefix.lt)], ['010061ff', '010062']);
+  t.equal(successor(bytes('\xff\xff')), null);
+});
+
+t.test('values', async (t) => {
+  const plain = { type: 'string', bytes: bytes('hi'), expiresAtMs: null } as const;
+  t.equal(hex(encodeValue(plain)), '006869');
+  const expiring = { ...plain, expiresAtMs: 1_700_000_000_123 };
+  t.equal(hex(encodeValue(expiring)), '100000018bcfe5687b6869');
+  t.same(decodeValue(encodeValue(expiring)), expiring);
+  t.equal(expiryOf(encodeValue(expiring)), 1_700_000_000_123);
+  t.equal(expiryOf(encodeValue(plain)), null);
+  t.same(
+    ['00', '01', '12', '03', '04'].map((type) => typeOf(Buffer.from(`${type}0000000000000000`, 'hex'))),
+    ['string', 'hash', 'list', 'set', 'zset'],
+  );
+  for (const damaged of ['', '10', '05', '20', 'ff', '1000000000']) {
+    t.throws(() => decodeValue(Buffer.from(damaged, 'hex')), { code: 'ERR' }, `refuses ${damaged}`);
+  }
+});
+
+t.test('a commit mark', async (t) => {
+  const mark = encodeCommitMark(1_700_000_000_123_456, 7);
+  t.equal(hex(mark), 'ca0100060a241820224000000007');
+  t.same(decodeCommitMark(mark), { timeUs: 1_700_000_000_123_456, timeline: 7 });
+  t.equal(decodeCommitMark(mark.subarray(1)), null);
+  t.equal(decodeCommitMark(Buffer.from(`cb${mark.toString('hex').slice(2)}`, 'hex')), null);
+});
+
+t.test('a state record', async (t) => {
+  const keyCounts = [5, 0, 2, ...new Array<number>(13).fill(0)];
+  const state = { lastCommitUs: 1_700_000_000_123_456, timeline: 2, commitCount: 9, keyCounts };
+  const record = encodeState(state);
+  t.equal(hex(record), '0100060a241820224000000002000000000000000903000000000000000500000000000000000000000000000002');
+  t.same(decodeState(record, 16), state);
+  for (const damaged of [
+    record.subarray(1),
+    record.subarray(0, -1),
+    Buffer.concat([record, Buffer.of(0)]),
+    Buffer.alloc(0),
+  ]) {
+    t.throws(() => decodeState(damaged, 16), { code: 'MISCONF' });
+  }
+  const count = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
+  const any = fc.record({
+    lastCommitUs: count,
+    timeline: fc.integer({ min: 0, max: 0xffffffff }),
+    commitCount: count,
+    keyCounts: fc.array(count, { minLength: 16, maxLength: 16 }),
+  });
+  fc.assert(
+    fc.property(any, (each) => {
+      t.same(decodeState(encodeState(each), 16), each);
+    }),
+    { numRuns: 50 },
+  );
+});
+
+t.test('scan cursors are kept by number and by bytes, the newest longest', async (t) => {
+  const few = new ScanCursors(3, 1000);
+  const cursors = ['a', 'b', 'c', 'd'].map((key) => few.add(0, bytes(key)));
+  t.equal(few.find(cursors[0] as number), undefined);
+  t.same(
+    cursors.slice(1).map((cursor) => few.find(cursor)?.after.toString()),
+    ['b', 'c', 'd'],
+  );
+  const small = new ScanCursors(100, 10);
+  const [first, second] = [small.add(1, Buffer.alloc(8)), small.add(1, Buffer.alloc(80))];
+  t.equal(small.find(first as number), undefined);
+  t.equal(small.find(second as number)?.after.length, 80, 'the last one stays, whatever its size');
+});
