@@ -1,15 +1,13 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import { acquireFileLock, BatchBuilder, openDatabase } from '../../src/engine/index.js';
 import type { Database } from '../../src/engine/types.js';
 import { scratch } from '../support/scratch.js';
 import { bytes, commits, database, failure, put, reopen, scan } from './support/databases.js';
+import { PROGRAM, program } from './support/start.js';
 
-const PROGRAM = fileURLToPath(new URL('./support/program.js', import.meta.url));
 const FOREVER = { walTtlSeconds: 'forever' } as const;
 
 async function fill(db: Database, batches = 20): Promise<void> {
@@ -18,19 +16,6 @@ async function fill(db: Database, batches = 20): Promise<void> {
     for (let j = 0; j < 1000; j++) batch.put(bytes(`key-${i}-${j}`), Buffer.alloc(100, j));
     await db.write(batch.finish());
   }
-}
-
-/** Starts support/program.ts; `said` resolves with the next line that it prints. */
-function program(t: Parameters<typeof database>[0], ...args: string[]) {
-  const child: ChildProcess = spawn(process.execPath, [PROGRAM, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
-  t.teardown(() => child.kill('SIGKILL'));
-  let errors = '';
-  child.stderr?.on('data', (chunk) => {
-    errors += chunk;
-  });
-  const ended = once(child, 'exit').then(([code, signal]) => ({ code, signal, errors }));
-  const said = once(child.stdout as NodeJS.ReadableStream, 'data').then(([chunk]) => String(chunk).trim());
-  return { child, ended, said };
 }
 
 t.test('close waits for every operation in flight, and each of them ends well', async (t) => {
@@ -199,19 +184,3 @@ t.test('worker threads have databases of their own, and one that is terminated l
     await db.verifyChecksums();
   }
 });
-
-for (const how of ['exit', 'throw', 'end', 'close-and-exit', 'open-and-exit', 'worker-and-exit']) {
-  t.test(`a process that ends with work in flight (${how}) ends in time, without a crash`, async (t) => {
-    const path = join(scratch(t), 'db');
-    for (let round = 0; round < 3; round++) {
-      const { ended } = program(t, how, path);
-      const { code, signal, errors } = await ended;
-      t.equal(signal, null, errors);
-      t.equal(code, { throw: 1, end: 0 }[how] ?? 7, errors);
-      if (how === 'throw') t.match(errors, /thrown on purpose/);
-    }
-    const db = await reopen(t, path, { createIfMissing: true });
-    await db.verifyChecksums();
-    await commits(db, 0, 1);
-  });
-}
