@@ -5,7 +5,7 @@ import t from 'tap';
 import { acquireFileLock, BatchBuilder, openDatabase } from '../../src/engine/index.js';
 import type { Database } from '../../src/engine/types.js';
 import { scratch } from '../support/scratch.js';
-import { bytes, commits, database, failure, put, reopen, scan } from './support/databases.js';
+import { bytes, database, failure, put, reopen, scan } from './support/databases.js';
 import { PROGRAM, program } from './support/start.js';
 
 const FOREVER = { walTtlSeconds: 'forever' } as const;
