@@ -59,7 +59,7 @@ export async function openBackupService(options: OpenBackupOptions): Promise<Bac
     });
   }
   const service = new BackupService({ ...options, operations, repository, host: hostname(), sameDevice });
-  await service.start();
+  await service.start(interrupted);
   return service;
 }
 

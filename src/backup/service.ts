@@ -13,7 +13,7 @@ import type { BackupEntry } from './catalog.js';
 import { type CreateContext, createFull, type Trigger } from './create.js';
 import type { DataDirectory } from './data-directory.js';
 import type { MaterialiseContext, Source } from './materialise.js';
-import type { Operation, Operations, Started } from './operations.js';
+import type { Operation, OperationRecord, Operations, Started } from './operations.js';
 import {
   type BackupRecord,
   backupRecord,
@@ -112,7 +112,7 @@ export class BackupService {
   }
 
   /** First look at the repository: what can be created and swept is, what cannot is logged and reported by commands later. */
-  async start(): Promise<void> {
+  async start(interrupted: readonly OperationRecord[]): Promise<void> {
     const { repository, log, directory } = this.#options;
     await repository.catalog
       .refresh()
@@ -125,8 +125,19 @@ export class BackupService {
         }),
       );
     }
+    await this.#judgeInterrupted(interrupted);
     this.#raiseClock();
     await this.removeOldDatabases();
+  }
+
+  /** A create whose manifest is there has succeeded, whatever happened to the server that made it. */
+  async #judgeInterrupted(interrupted: readonly OperationRecord[]): Promise<void> {
+    const { repository, operations } = this.#options;
+    for (const { operation, number, ids } of interrupted) {
+      const entry = operation === 'create' ? repository.catalog.get(ids[0] ?? 0) : null;
+      if (entry === null || entry.manifest === null) continue;
+      await operations.reached(number, { ...backupRecord(entry), promoted: null, pruned: [] });
+    }
   }
 
   /** The commit clock may not be earlier than a recovery point that was already given out. */
