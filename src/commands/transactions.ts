@@ -9,6 +9,7 @@ import type { KeyRef, Outcome } from '../keyspace/keyspace.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import { nullArray, OK, type Reply } from '../resp/reply.js';
 import type { Command, ServerCommand, Services } from './command.js';
+import { isServed } from './served.js';
 import type { QueuedCommand, QueuedTransaction, Session } from './session.js';
 
 /** A transaction lives in memory until EXEC. */
@@ -107,11 +108,9 @@ export function executeQueue(services: Services, session: Session): Outcome<Repl
 
 function admit({ keyspace }: Services, { aborted, commands, database }: QueuedTransaction): void {
   if (aborted) throw new CairnError('EXECABORT', 'Transaction discarded because of previous errors.');
-  const has = (flag: string) => commands.some(({ spec }) => spec.flags.has(flag));
   const refusal =
-    (keyspace.unavailable !== null && commands.some(({ spec }) => !spec.flags.has('loading'))
-      ? keyspace.unavailable
-      : null) ?? (keyspace.writesRefused !== null && has('write') ? keyspace.writesRefused : null);
+    (commands.some(({ spec }) => !isServed(spec, keyspace.unavailable)) ? keyspace.unavailable : null) ??
+    (commands.some(({ spec }) => spec.flags.has('write')) ? keyspace.writesRefused : null);
   if (refusal !== null) throw new CairnError('EXECABORT', `Transaction discarded because of: ${refusal.line}`);
   if (keyspace.database !== database) {
     throw new CairnError('EXECABORT', 'Transaction discarded because a restore replaced the database since MULTI.');

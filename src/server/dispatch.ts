@@ -11,6 +11,7 @@ import { CairnError } from '../base/errors.js';
 import type { Command, Services } from '../commands/command.js';
 import { allCommands } from '../commands/index.js';
 import { NameTable } from '../commands/name-table.js';
+import { isServed } from '../commands/served.js';
 import type { CommandCount } from '../commands/session.js';
 import { type CommandSpec, lookup, resolve } from '../commands/spec.js';
 import { exec, executeQueue, queue } from '../commands/transactions.js';
@@ -26,7 +27,6 @@ interface Entry extends CommandCount {
   readonly words: number;
   readonly arity: number;
   readonly needsAuthentication: boolean;
-  readonly needsData: boolean;
   readonly writes: boolean;
   readonly refusedInMulti: boolean;
   /** Runs at once inside MULTI. */
@@ -121,7 +121,8 @@ export class Dispatcher {
       throw new CairnError('ERR', 'Command not allowed inside a transaction');
     }
     const { keyspace } = this.services;
-    if (entry.needsData && keyspace.unavailable !== null) throw keyspace.unavailable;
+    const { unavailable } = keyspace;
+    if (unavailable !== null && !isServed(entry.spec, unavailable)) throw unavailable;
     if (entry.writes && keyspace.writesRefused !== null) throw keyspace.writesRefused;
   }
 
@@ -214,7 +215,6 @@ function entryOf(command: Command): Entry {
     words: spec.container === undefined ? 1 : 2,
     arity: spec.arity,
     needsAuthentication: !spec.flags.has('no_auth'),
-    needsData: !spec.flags.has('loading'),
     writes: spec.flags.has('write'),
     refusedInMulti: spec.flags.has('no_multi'),
     endsMulti: immediateInMulti.has(command.name),

@@ -22,6 +22,8 @@ export interface ListenerHost {
   readonly clientCount: number;
   accept(socket: Socket, peer: Peer): void;
   rejected(peer: Peer, error: CairnError): void;
+  /** The system gave no socket for a client that was there. */
+  acceptFailed(error: Error): void;
 }
 
 export class Listener {
@@ -80,7 +82,7 @@ export class Listener {
       (socket) => this.connected(socket, peerOf(socket)),
     );
     // After listening an error here is a failed accept (out of file descriptors): the client is gone, the server is not.
-    server.on('error', () => {});
+    server.on('error', (error) => this.host.acceptFailed(error));
     this.servers.push(server);
     return server;
   }

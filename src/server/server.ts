@@ -68,6 +68,7 @@ class RunningServer implements Server, ListenerHost {
   commandsPerSecond = 0;
   private commandsAtTick = 0;
   private stopping: Promise<void> | null = null;
+  private listening = false;
   private shutdownAsked = false;
   /** Called whenever a connection is gone, while the server stops. */
   private progress: (() => void) | null = null;
@@ -97,6 +98,7 @@ class RunningServer implements Server, ListenerHost {
 
   async open(): Promise<void> {
     await this.listener.open();
+    this.listening = true;
     this.tick = setInterval(() => {
       this.commandsPerSecond = this.counters.commandsProcessed - this.commandsAtTick;
       this.commandsAtTick = this.counters.commandsProcessed;
@@ -168,6 +170,10 @@ class RunningServer implements Server, ListenerHost {
     this.counters.connectionsReceived++;
     this.counters.connectionsRejected++;
     this.parts.log.debug('client turned away', { client: peer.address, error: error.message });
+  }
+
+  acceptFailed(error: Error): void {
+    if (this.listening) this.parts.log.error('a client could not be accepted', { error });
   }
 
   private closeIdle(): void {
