@@ -3,6 +3,10 @@
  * runs again the key may be written by others: then what was fetched is dropped, and the transaction finds the new
  * record among the pending groups or in the memtable. No stale record is ever resident.
  */
+import type { Database } from '../engine/types.js';
+import type { Layout } from './layout.js';
+import type { PendingGroups } from './write-group.js';
+
 export class Fetch {
   /** By main key; null: no such key. */
   readonly resident = new Map<string, Buffer | null>();
@@ -10,14 +14,50 @@ export class Fetch {
   readonly awaited = new Set<string>();
 }
 
+export interface FetchesHost {
+  readonly openDatabase: Database;
+  readonly pending: PendingGroups;
+  readonly layout: Layout;
+  /** Changes with the database. */
+  readonly generation: number;
+}
+
 export class Fetches {
   private readonly byId = new Map<string, Set<Fetch>>();
+
+  constructor(private readonly host: FetchesHost) {}
 
   get size(): number {
     return this.byId.size;
   }
 
-  await(fetch: Fetch, id: string): void {
+  /** Makes the records of these keys resident. */
+  async load(fetch: Fetch, mainKeys: readonly Buffer[]): Promise<void> {
+    const { generation, openDatabase, pending, layout } = this.host;
+    const wanted = new Map<string, Buffer>();
+    for (const mainKey of mainKeys) {
+      const id = mainKey.toString('latin1');
+      // What is executed but not written is not in the database: the transaction will find it among the groups.
+      if (!fetch.resident.has(id) && pending.find(id, layout.databaseOf(id)) === undefined) wanted.set(id, mainKey);
+    }
+    if (wanted.size === 0) return;
+    for (const id of wanted.keys()) this.await(fetch, id);
+    let records: (Buffer | undefined)[];
+    try {
+      records = await openDatabase.multiGet([...wanted.values()]);
+    } catch (error) {
+      // Another database is served: what this one has no longer matters.
+      if (generation !== this.host.generation) return;
+      throw error;
+    }
+    let at = 0;
+    for (const id of wanted.keys()) {
+      if (fetch.awaited.has(id)) fetch.resident.set(id, records[at] ?? null);
+      at += 1;
+    }
+  }
+
+  private await(fetch: Fetch, id: string): void {
     fetch.awaited.add(id);
     let fetches = this.byId.get(id);
     if (fetches === undefined) {

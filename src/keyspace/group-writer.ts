@@ -71,10 +71,11 @@ export class GroupWriter {
   /** Makes the transaction's draft a commit of the open group. */
   append(tx: LiveTransaction): WriteGroup {
     const { clock, layout } = this.host;
+    const flushes = tx.flushed === 0 ? null : this.flushRanges(tx.flushed);
     const timeUs = clock.next();
     const group = this.open ?? this.begin(timeUs);
     this.batch.logData(encodeCommitMark(timeUs, this.current.timeline));
-    if (tx.flushed !== 0) this.appendFlushes(group, tx.flushed);
+    if (flushes !== null) for (const [database, ranges] of flushes) this.appendFlush(group, database, ranges);
     for (const entry of tx.entries) {
       const { id, mainKey, record, existed, expiredAtMs } = entry;
       if (record !== null) this.batch.put(mainKey, record);
@@ -117,20 +118,29 @@ export class GroupWriter {
   }
 
   private begin(timeUs: number): WriteGroup {
-    const { kind } = this.host.layout;
-    this.open = new WriteGroup(timeUs, kind === 'native' ? (id) => id.charCodeAt(1) : () => 0);
+    this.open = new WriteGroup(timeUs, this.host.layout);
     this.pending.push(this.open);
     return this.open;
   }
 
-  private appendFlushes(group: WriteGroup, flushed: number): void {
+  /** By database that is to be flushed. May read the disk, so it comes before anything is appended. */
+  private flushRanges(flushed: number): Map<number, [Buffer, Buffer][]> {
     const { layout } = this.host;
-    for (let database = 0; database < layout.databases; database += 1) {
+    const ranges = new Map<number, [Buffer, Buffer][]>();
+    for (let database = 0; flushed !== 0 && database < layout.databases; database += 1) {
       if ((flushed & (1 << database)) === 0) continue;
-      for (const [from, to] of layout.flushRanges(database, () => this.lastMainKey())) this.batch.deleteRange(from, to);
-      group.flush(database);
-      this.host.executedFlush(database);
+      ranges.set(
+        database,
+        layout.flushRanges(database, () => this.lastMainKey()),
+      );
     }
+    return ranges;
+  }
+
+  private appendFlush(group: WriteGroup, database: number, ranges: [Buffer, Buffer][]): void {
+    for (const [from, to] of ranges) this.batch.deleteRange(from, to);
+    group.flush(database);
+    this.host.executedFlush(database);
   }
 
   private appendExpiry(database: number, mainKey: Buffer, before: number | null, after: number | null): void {

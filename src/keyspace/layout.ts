@@ -7,6 +7,7 @@
  *   02 db expiry(u64 BE, ms) key          expiry index, empty value
  *   10+ db u32 key version(u64) field     kept free for the elements of hashes, lists, sets and sorted sets
  */
+import { CairnError } from '../base/errors.js';
 import type { Value } from './transaction.js';
 import { readU64, writeU64 } from './u64.js';
 import { decodeValue, encodeValue, expiryOf, typeOf, type ValueType } from './value.js';
@@ -19,6 +20,8 @@ export interface Layout {
   readonly stateKey: Buffer | null;
   /** The key of the main record. Throws where there is no such database. */
   mainKey(database: number, key: Buffer): Buffer;
+  /** The database of a main key as a latin1 string. */
+  databaseOf(id: string): number;
   /** The user's key in a main record's key. */
   userKey(mainKey: Buffer): Buffer;
   /** All main records of a database whose user key begins with prefix. */
@@ -46,6 +49,7 @@ export interface ExpiryIndex {
 
 export const DATABASES = 16;
 export const STATE_KEY = Buffer.from('\x00cairn.state', 'latin1');
+const MAX_KEY_BYTES = 256 << 20;
 const MAIN = 0x01;
 const EXPIRY = 0x02;
 
@@ -80,12 +84,14 @@ export const nativeLayout: Layout = {
   databases: DATABASES,
   stateKey: STATE_KEY,
   mainKey(database, key) {
+    requireKeyLength(key);
     const result = Buffer.allocUnsafe(2 + key.length);
     result[0] = MAIN;
     result[1] = database;
     key.copy(result, 2);
     return result;
   },
+  databaseOf: (id) => id.charCodeAt(1),
   userKey: (mainKey) => mainKey.subarray(2),
   range(database, prefix) {
     const gte = this.mainKey(database, prefix);
@@ -101,6 +107,12 @@ export const nativeLayout: Layout = {
     [Buffer.of(EXPIRY, database), Buffer.of(EXPIRY, database + 1)],
   ],
 };
+
+/** Keys are also strings in memory, and those have a limit. */
+export function requireKeyLength(key: Buffer): void {
+  if (key.length <= MAX_KEY_BYTES) return;
+  throw new CairnError('ERR', `a key of ${key.length} bytes is longer than the ${MAX_KEY_BYTES} that are allowed`);
+}
 
 /** The first key after all that begin with prefix; null: there is none. */
 export function successor(prefix: Buffer): Buffer | null {

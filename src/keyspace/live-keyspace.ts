@@ -8,10 +8,8 @@
  *
  * Everything runs on the event loop's thread. A pause, an exchange and a storage check exclude each other.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { assert } from '../base/assert.js';
-import { CairnError, toCairnError } from '../base/errors.js';
-import { BatchBuilder } from '../engine/index.js';
+import { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import { CommitClock } from './commit-clock.js';
 import { Exclusive } from './exclusive.js';
@@ -24,16 +22,14 @@ import { LiveTransaction, type View } from './live-transaction.js';
 import { type KeyspaceOptions, loadState } from './open.js';
 import type { KeyspaceKind, Position } from './port.js';
 import { rawLayout, saveRawState } from './raw.js';
+import { didNotOpen, loading, refusedAfter, stillRefused, stopping, writesStopped } from './refusals.js';
 import { collectLayer, ScanMerge } from './scan.js';
 import { ScanCursors } from './scan-cursors.js';
-import { cloneState, emptyState, encodeState, type State } from './state-record.js';
+import { cloneState, emptyState, type State } from './state-record.js';
+import { checkWrites } from './storage-check.js';
 import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
 import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
-
-/** How long ADMIN.READONLY OFF waits for RocksDB's own attempt to go on. */
-const RESUME_PATIENCE_MS = 12_000;
-const RESUME_RETRY_MS = 50;
 
 export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHost, WalSyncerHost {
   readonly cursors = new ScanCursors();
@@ -51,7 +47,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private readonly exclusive = new Exclusive();
   private readonly writer: GroupWriter;
   private readonly tx: LiveTransaction;
-  private readonly fetches = new Fetches();
+  private readonly fetches = new Fetches(this);
   private readonly watches: Watches;
   private readonly expirer: Expirer;
   private readonly syncer: WalSyncer;
@@ -84,7 +80,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   get writesRefused(): CairnError | null {
-    return this.storageError ?? (this.readOnly ? stopped() : null);
+    return this.storageError ?? (this.readOnly ? writesStopped() : null);
   }
 
   get position(): Position {
@@ -140,10 +136,11 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     const fetch = new Fetch();
     try {
       const { layout } = this;
-      let wanted = [missed, ...(keys?.() ?? []).map(({ database, key }) => layout.mainKey(database, key))];
+      const known = (keys?.() ?? []).filter(({ database }) => database < layout.databases);
+      let wanted = [missed, ...known.map(({ database, key }) => layout.mainKey(database, key))];
       for (;;) {
         const { generation } = this;
-        await this.fetch(fetch, wanted);
+        await this.fetches.load(fetch, wanted);
         if (this.unavailable !== null) await this.becomeAvailable();
         // Another database: what was missed there may be in memory here, and keys may be laid out otherwise.
         if (generation !== this.generation) fetch.resident.clear();
@@ -153,31 +150,6 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       }
     } finally {
       this.fetches.end(fetch);
-    }
-  }
-
-  private async fetch(fetch: Fetch, mainKeys: Buffer[]): Promise<void> {
-    const wanted = new Map<string, Buffer>();
-    for (const mainKey of mainKeys) {
-      const id = mainKey.toString('latin1');
-      // What is executed but not written is not in the database: the transaction will find it among the groups.
-      if (fetch.resident.has(id) || this.writer.pending.find(id, this.databaseOf(id)) !== undefined) continue;
-      wanted.set(id, mainKey);
-    }
-    if (wanted.size === 0) return;
-    for (const id of wanted.keys()) this.fetches.await(fetch, id);
-    const { generation } = this;
-    let records: (Buffer | undefined)[];
-    try {
-      records = await this.openDatabase.multiGet([...wanted.values()]);
-    } catch (error) {
-      if (generation !== this.generation) return;
-      throw error;
-    }
-    let at = 0;
-    for (const id of wanted.keys()) {
-      if (fetch.awaited.has(id)) fetch.resident.set(id, records[at] ?? null);
-      at += 1;
     }
   }
 
@@ -236,10 +208,6 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     const expiresAtMs = this.expire ? this.layout.expiryOf(record) : null;
     if (expiresAtMs !== null && this.clock.wallMs() > expiresAtMs) return { exists: false, expiresAtMs: null };
     return { exists: true, expiresAtMs };
-  }
-
-  private databaseOf(id: string): number {
-    return this.layout.kind === 'native' ? id.charCodeAt(1) : 0;
   }
 
   // ── cut and exchange ──────────────────────────────────────────────────────────────────────────────────────────
@@ -334,16 +302,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private async checkStorage(): Promise<void> {
     const database = this.openDatabase;
     try {
-      if (this.storageError !== null) await resumeStorage(database);
-      await this.testWrite(database);
-      await database.syncWal();
+      await checkWrites(database, this.layout.stateKey, this.writer.writtenState, this.storageError !== null);
     } catch (error) {
-      this.storageError ??= this.refusal(error);
-      throw new CairnError('MISCONF', `the storage still refuses writes: ${toCairnError(error, 'MISCONF').message}`, {
-        hint: 'Remove the cause, then ADMIN.READONLY OFF again.',
-        details: { path: database.path },
-        cause: error,
-      });
+      this.storageError ??= refusedAfter(error);
+      throw stillRefused(error, database.path);
     }
     // What the failed write left is the database's to say, not memory's.
     if (this.storageError === null) return;
@@ -352,17 +314,6 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     this.writer.reset(await loadState(database, this.kind, timeline, this.options.rawStatePath));
     this.fetches.spoilAll();
     this.expirer.reset();
-  }
-
-  /** Writes the reserved key again as it is: it takes the way that commits take, and changes nothing. */
-  private async testWrite(database: Database): Promise<void> {
-    const { stateKey } = this.layout;
-    if (stateKey === null) return;
-    const state = cloneState(this.writer.writtenState);
-    const stored = await database.get(stateKey);
-    const batch = new BatchBuilder();
-    batch.put(stateKey, stored ?? encodeState(state));
-    await database.write(batch.finish(), { sync: true });
   }
 
   // ── what the parts ask of the keyspace ────────────────────────────────────────────────────────────────────────
@@ -407,7 +358,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   failed(cause: unknown): CairnError {
-    this.storageError ??= this.refusal(cause);
+    this.storageError ??= refusedAfter(cause);
     this.fetches.spoilAll();
     this.options.log.error('write failed, writes are refused', {
       path: this.database?.path,
@@ -417,19 +368,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   syncFailed(error: unknown): void {
-    this.storageError ??= this.refusal(error);
+    this.storageError ??= refusedAfter(error);
     this.options.log.error('sync failed, writes are refused', {
       path: this.database?.path,
       error,
-    });
-  }
-
-  private refusal(cause: unknown): CairnError {
-    const error = toCairnError(cause, 'MISCONF');
-    return new CairnError('MISCONF', `writes are refused after a storage error: ${error.message}`, {
-      hint: 'Remove the cause, then ADMIN.READONLY OFF checks the storage and resumes writes.',
-      details: error.details,
-      cause,
     });
   }
 
@@ -461,8 +403,8 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   expiryFailed(error: unknown): void {
-    // A failed write is logged where it failed; during an exchange the walk may lose its database.
-    if (this.unavailable !== null || this.storageError !== null) return;
+    // A failed write is logged where it failed; an exchange may take the walk's database away.
+    if (this.unavailable !== null || this.storageError !== null || isClosed(error)) return;
     this.options.log.error('removing expired keys failed', { error });
   }
 
@@ -475,7 +417,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   close(): Promise<void> {
     this.closing ??= this.exclusive.run(async () => {
-      this.unavailable = new CairnError('LOADING', 'the server is stopping');
+      this.unavailable = stopping();
       await this.expirer.stop();
       await this.syncer.stop();
       const { database } = this;
@@ -494,45 +436,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 }
 
-/**
- * Leaves RocksDB's background error state. After a full disk RocksDB looks for space by itself, every five seconds, and
- * is busy to others until it found as much as a write buffer holds.
- */
-async function resumeStorage(database: Database): Promise<void> {
-  const deadline = performance.now() + RESUME_PATIENCE_MS;
-  for (;;) {
-    try {
-      return await database.resume();
-    } catch (error) {
-      const busy = error instanceof CairnError && error.details.kind === 'busy';
-      if (!busy) throw error;
-      if (performance.now() > deadline) throw new CairnError('NOSPACE', 'RocksDB found too little free space to go on');
-      await delay(RESUME_RETRY_MS);
-    }
-  }
+function isClosed(error: unknown): boolean {
+  return error instanceof CairnError && error.details.kind === 'closed';
 }
 
 function layoutOf(kind: KeyspaceKind): Layout {
   return kind === 'native' ? nativeLayout : rawLayout;
-}
-
-function loading(): CairnError {
-  return new CairnError('LOADING', 'Cairn is swapping in a restored state', {
-    hint: 'Send the command again in a moment; the connection stays open.',
-  });
-}
-
-function stopped(): CairnError {
-  return new CairnError('READONLY', "You can't write against a read only database: writes were stopped", {
-    hint: 'ADMIN.READONLY OFF allows them again.',
-  });
-}
-
-function didNotOpen(failure: CairnError | undefined): CairnError {
-  const why = failure === undefined ? 'no database is open' : `the database did not open: ${failure.message}`;
-  return new CairnError('MISCONF', why, {
-    hint: 'ADMIN.BACKUP LIST, VERIFY and RESTORE work; a restore brings a database back.',
-    details: failure?.details ?? {},
-    cause: failure,
-  });
 }

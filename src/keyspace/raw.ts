@@ -13,7 +13,7 @@ import { atomicWriteFile, ignoreMissing, readFileBounded } from '../base/fs.js';
 import { splitBatch, visitBlock } from '../engine/index.js';
 import type { Database } from '../engine/types.js';
 import { decodeCommitMark } from './commit-mark.js';
-import { type Layout, successor } from './layout.js';
+import { type Layout, requireKeyLength, successor } from './layout.js';
 import { emptyState, type State } from './state-record.js';
 
 const EMPTY = Buffer.alloc(0);
@@ -24,8 +24,10 @@ export const rawLayout: Layout = {
   stateKey: null,
   mainKey(database, key) {
     if (database !== 0) throw new CairnError('ERR', 'DB index is out of range');
+    requireKeyLength(key);
     return key;
   },
+  databaseOf: () => 0,
   userKey: (mainKey) => mainKey,
   range(_database, prefix) {
     const lt = successor(prefix);

@@ -5,6 +5,7 @@
  *
  * Records are known by their main key as a latin1 string: one character per byte, so strings order as bytes do.
  */
+import type { Layout } from './layout.js';
 import type { State } from './state-record.js';
 
 export class WriteGroup {
@@ -23,7 +24,7 @@ export class WriteGroup {
 
   constructor(
     readonly firstCommitUs: number,
-    private readonly databaseOf: (id: string) => number,
+    private readonly layout: Layout,
   ) {
     this.settled = new Promise((resolve, reject) => {
       this.resolve = resolve;
@@ -40,7 +41,7 @@ export class WriteGroup {
   /** What was written before into the database is gone. */
   flush(database: number): void {
     this.flushed |= 1 << database;
-    for (const id of this.records.keys()) if (this.databaseOf(id) === database) this.records.delete(id);
+    for (const id of this.records.keys()) if (this.layout.databaseOf(id) === database) this.records.delete(id);
   }
 
   /** undefined: this group says nothing about the key. */

@@ -41,6 +41,13 @@ t.test('a body that throws has written nothing', async (t) => {
   await keyspace.close();
 });
 
+t.test('a key that is too long to be held as text is refused', async (t) => {
+  const { keyspace } = await open(`${t.testdir()}/db`);
+  const key = Buffer.alloc((256 << 20) + 1);
+  t.throws(() => keyspace.execute((tx) => tx.get(0, key)), { code: 'ERR', message: /268435457 bytes is longer/ });
+  await keyspace.close();
+});
+
 t.test('a transaction inside a transaction is a bug and says so', async (t) => {
   const { keyspace } = await open(`${t.testdir()}/db`);
   t.throws(() => keyspace.execute(() => keyspace.execute(() => 1)), /bug in Cairn/);
