@@ -8,6 +8,7 @@ import { toCairnError } from '../base/errors.js';
 import { armFaultPoints } from '../base/fault-points.js';
 import { loadConfig } from '../config/load.js';
 import type { ConfigService } from '../config/service.js';
+import { ConfigError } from '../config/sources.js';
 import { createLog, type Log } from '../observability/log.js';
 import { type Server, startServer } from '../server/server.js';
 import type { ServerSettings } from '../server/settings.js';
@@ -29,10 +30,7 @@ export async function serve(args: readonly string[]): Promise<number> {
   const log = createLog({ level: config.values['log.level'], format: config.values['log.format'] });
   config.onChange('log.level', (level) => log.setLevel(level));
   endOnBugs(log);
-  if (faultPoints !== '') {
-    armFaultPoints(faultPoints);
-    log.warn('fault points are armed: this is a test', { faultPoints });
-  }
+  if (faultPoints !== '') arm(faultPoints, log);
   const stop = listenForStop(log);
   let running: Running;
   try {
@@ -49,6 +47,15 @@ export async function serve(args: readonly string[]): Promise<number> {
   const clean = await running.stop();
   log.info('stopped');
   return clean ? exitCode.ok : exitCode.failed;
+}
+
+function arm(faultPoints: string, log: Log): void {
+  try {
+    armFaultPoints(faultPoints);
+  } catch (error) {
+    throw new ConfigError([`environment variable CAIRN_FAULT_POINTS: ${(error as Error).message}`]);
+  }
+  log.warn('fault points are armed: this is a test', { faultPoints });
 }
 
 async function start(config: ConfigService, log: Log, stop: StopRequest): Promise<Running> {
