@@ -4,7 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { NotAValue, parseDuration, parseSize, printDuration, printSize, sizeForm } from './units.js';
+import { NotAValue, parseDuration, parseSize, printDuration, printSize } from './units.js';
 
 export type KindName =
   | 'integer'
@@ -74,7 +74,7 @@ export function duration(): Kind<number> {
 export function size(min: number, max: number = Number.MAX_SAFE_INTEGER, orZero = false): Kind<number> {
   const range =
     max === Number.MAX_SAFE_INTEGER ? `at least ${printSize(min)}` : `${printSize(min)} to ${printSize(max)}`;
-  const allowed = `${orZero ? '0 or ' : ''}${sizeForm}, ${range}`;
+  const allowed = `${orZero ? '0 or ' : ''}a size, ${range}`;
   const parse = (text: string): number => {
     const value = parseSize(text);
     if (orZero && value === 0) return 0;
