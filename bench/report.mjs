@@ -1,6 +1,6 @@
 /** Results as JSON for programs and as Markdown for people; both say on what machine they were measured. */
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
 import { inProject } from '../scripts/setup/root.mjs';
 
@@ -9,6 +9,7 @@ const folder = inProject('bench', 'results');
 /** Writes bench/results/<name>.json; answers the table. */
 export function record(name, result) {
   const document = { case: name, measured_at: new Date().toISOString(), machine: machine(), ...result };
+  mkdirSync(folder, { recursive: true });
   writeFileSync(`${folder}/${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
   return table(document);
 }
