@@ -43,7 +43,7 @@ export interface FileVerdict {
   name: string;
   size: number;
   sha256: string;
-  /** valid | corrupt | missing | size | unverified */
+  /** valid | corrupt | missing | size | unchecked */
   verdict: string;
 }
 

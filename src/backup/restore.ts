@@ -92,10 +92,8 @@ export async function restoreTo(
     await removeTree(building);
     throw error;
   }
-  return restoreRecord(source, path, {
-    begunUs,
-    endedUs: context.clock.nowUs(),
-  });
+  const record = restoreRecord(source, path, { begunUs, endedUs: context.clock.nowUs() });
+  return { ...record, downtime_ms: 0 };
 }
 
 /** Where RESTORE … TO builds: beside the target, hidden, named in the journal so that a start can sweep it. */

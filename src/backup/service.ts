@@ -310,7 +310,7 @@ export class BackupService {
           name,
           size,
           sha256,
-          verdict: verdicts.get(name) ?? (proven ? 'valid' : 'unverified'),
+          verdict: verdicts.get(name) ?? (proven ? 'valid' : 'unchecked'),
         })) ?? null,
       segments_list: [],
       verifications: entry.state.verifications,
