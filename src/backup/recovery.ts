@@ -1,0 +1,61 @@
+/**
+ * The facts that recovery is planned from, free of I/O: lines of history, where restores can begin, which commits are
+ * archived. `plan.ts` and `window.ts` decide over them.
+ *
+ *   timeline 1  ──●────────────●───────────┤ replaced
+ *                 full (base)  └ fork
+ *   timeline 2                 └───────●────────→ current
+ *
+ * Sequences belong to a timeline: the same number on two timelines are two different commits.
+ */
+
+/** One line of history; from timelines/<n>.json. */
+export interface Timeline {
+  timeline: number;
+  /** null: it forks from nothing. */
+  parent: number | null;
+  /** The last sequence that it has in common with its parent; its own first commit is the next one. */
+  forkSequence: number;
+  /** The moment on the parent that it continues from, µs; null: unknown, or no parent. */
+  forkUs: number | null;
+  /** When it began: all its commits are later, µs. */
+  beganUs: number;
+  /** Commits that it has in common with its parent. */
+  forkCommitCount: number;
+  /** When another one took over, µs; null: it is the current one, or nobody knows. */
+  endedUs: number | null;
+}
+
+/** A state that files alone yield: a full backup, or the full that an increment rests on. */
+export interface Base {
+  /** The backup whose manifest says so; the newest, where several do. */
+  id: number;
+  timeline: number;
+  sequence: number;
+  /** The recovery point, µs. */
+  timestampUs: number;
+  commitCount: number;
+  /** Running digest at `sequence`. */
+  digest: string;
+  /** SHA-256 of the file list. */
+  list: string;
+  /** Bytes that a restore of it copies. */
+  sizeBytes: number;
+}
+
+/** Consecutive commits of one timeline, (from, to], that segments cover without a hole. Sorted, not touching. */
+export interface Coverage {
+  timeline: number;
+  from: number;
+  to: number;
+  /** Commit time of the first and of the last commit in it, µs. */
+  firstUs: number;
+  lastUs: number;
+}
+
+/** What a restore does: copy a base, then replay commits along the ancestry. */
+export interface RecoveryPath {
+  base: Base;
+  /** In order; each continues where the one before ends. Empty: the base is the target. */
+  steps: { timeline: number; from: number; to: number }[];
+}
