@@ -107,15 +107,27 @@ export class FileTooLarge extends Error {
 
 /** Reads a whole regular file (no symlink, no device), refusing more than maxBytes before memory is taken. */
 export async function readFileBounded(path: string, maxBytes: number): Promise<Buffer> {
+  return readRegular(path, (sizeBytes) => {
+    if (sizeBytes > maxBytes) throw new FileTooLarge(path, sizeBytes, maxBytes);
+    return sizeBytes;
+  });
+}
+
+/** The first `length` bytes of a regular file, fewer where it is shorter. */
+export async function readFileStart(path: string, length: number): Promise<Buffer> {
+  return readRegular(path, (sizeBytes) => Math.min(sizeBytes, length));
+}
+
+async function readRegular(path: string, lengthOf: (sizeBytes: number) => number): Promise<Buffer> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   return withFile(path, flags, async (file) => {
     const stats = await file.stat();
     if (!stats.isFile()) throw notRegular(path, stats.isDirectory());
-    if (stats.size > maxBytes) throw new FileTooLarge(path, stats.size, maxBytes);
-    const buffer = Buffer.allocUnsafe(stats.size);
+    const wanted = lengthOf(stats.size);
+    const buffer = Buffer.allocUnsafe(wanted);
     let length = 0;
-    while (length < stats.size) {
-      const { bytesRead } = await file.read(buffer, length, stats.size - length, length);
+    while (length < wanted) {
+      const { bytesRead } = await file.read(buffer, length, wanted - length, length);
       if (bytesRead === 0) break; // it shrank meanwhile: what is there now
       length += bytesRead;
     }

@@ -22,6 +22,7 @@ import {
   isErrno,
   makeDirectory,
   readFileBounded,
+  readFileStart,
   removeFile,
   TEMPORARY_PREFIX,
   temporaryPath,
@@ -86,6 +87,18 @@ export class LocalStore implements Store {
     return this.#mapped({ doing: `read ${key}`, path, details: { key } }, async () => {
       try {
         return await readFileBounded(path, maxBytes);
+      } catch (error) {
+        if (isNothing(error)) throw new StoreObjectMissing(key);
+        throw isErrno(error, 'EINVAL') ? notAnObject(key, path) : error;
+      }
+    });
+  }
+
+  async getStart(key: string, length: number): Promise<Buffer> {
+    const path = await this.#existing(key);
+    return this.#mapped({ doing: `read ${key}`, path, details: { key } }, async () => {
+      try {
+        return await readFileStart(path, length);
       } catch (error) {
         if (isNothing(error)) throw new StoreObjectMissing(key);
         throw isErrno(error, 'EINVAL') ? notAnObject(key, path) : error;

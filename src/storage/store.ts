@@ -84,6 +84,8 @@ export interface Store {
   /** For people and logs, e.g. the directory's path. Never holds a secret. */
   readonly location: string;
   get(key: string, maxBytes: number): Promise<Buffer>;
+  /** The first `length` bytes of an object, fewer where it is shorter. */
+  getStart(key: string, length: number): Promise<Buffer>;
   /** beforeVisible is awaited when everything is written and synced, just before the object gets its name. */
   put(
     key: string,

@@ -29,6 +29,9 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
     await store.put('next_id', Buffer.alloc(0));
     t.ok((await store.get('backups/00000001.json', bytes.length)).equals(bytes));
     t.equal((await store.get('next_id', 0)).length, 0);
+    t.ok((await store.getStart('backups/00000001.json', 100)).equals(bytes.subarray(0, 100)));
+    t.equal((await store.getStart('backups/00000001.json', 20_000)).length, 10_000, 'a short object is given whole');
+    await t.rejects(store.getStart('backups/00000002.json', 1), { name: 'StoreObjectMissing' });
     const entry = await store.stat('backups/00000001.json');
     t.match(entry, { key: 'backups/00000001.json', sizeBytes: bytes.length });
     t.ok(Math.abs((entry?.modifiedUs ?? 0) / 1000 - Date.now()) < 60_000);
