@@ -1,5 +1,7 @@
 /** Data to measure on: random values, because compressible ones would make every copy look faster than a user's. */
 import { randomFillSync } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 
 const valueBytes = 4096;
 const perPipeline = 256;
@@ -17,6 +19,25 @@ export async function fill(client, sizeBytes) {
     if (failed !== undefined) throw failed[0];
   }
   return keys;
+}
+
+/** Waits until RocksDB has stopped rewriting tables in the background: "nothing changed" must be true of the files too. */
+export async function untilCompacted(directory, { quietMs = 2_000, limitMs = 120_000 } = {}) {
+  const tables = () =>
+    readdirSync(directory)
+      .filter((name) => name.endsWith('.sst'))
+      .sort()
+      .join(' ');
+  const startedMs = performance.now();
+  let last = tables();
+  let changedMs = startedMs;
+  while (performance.now() - changedMs < quietMs) {
+    if (performance.now() - startedMs > limitMs) throw new Error(`${directory} is still compacting`);
+    await delay(100);
+    const now = tables();
+    if (now !== last) changedMs = performance.now();
+    last = now;
+  }
 }
 
 export function keyOf(index) {

@@ -8,7 +8,7 @@
  */
 import { cpSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { fill } from '../data.mjs';
+import { fill, untilCompacted } from '../data.mjs';
 import {
   fields,
   peakMemory,
@@ -27,6 +27,7 @@ export async function run({ dir, sizeBytes, rounds, cold }) {
   const filling = await startCairn(cairnDir, withRepository(join(dir, 'unused')));
   const client = await filling.client();
   const keys = await fill(client, sizeBytes);
+  await untilCompacted(liveDirectory(cairnDir));
   client.disconnect();
   await filling.stop();
   rmSync(join(dir, 'unused'), { recursive: true, force: true });
@@ -48,7 +49,11 @@ function withRepository(path) {
 }
 
 function liveDirectory(dir) {
-  const name = readdirSync(dir).find((entry) => /^db-\d+$/.test(entry));
+  // The highest number is the live one: every restore in place makes the next.
+  const name = readdirSync(dir)
+    .filter((entry) => /^db-\d+$/.test(entry))
+    .sort()
+    .at(-1);
   if (name === undefined) throw new Error(`${dir} has no db-* directory`);
   return join(dir, name);
 }
@@ -58,6 +63,7 @@ async function measureCairn(dir, cairnDir, keys, cold) {
   const restores = join(dir, 'restores');
   const server = await startCairn(cairnDir, [...withRepository(repository), '--set', `backup.restore_dir=${restores}`]);
   const client = await server.client();
+  await untilCompacted(liveDirectory(cairnDir));
   settle(cold);
   const memoryBefore = resetPeakMemory(server.pid);
   const create = await timed(() => client.call('ADMIN.BACKUP', 'CREATE', 'FULL'));

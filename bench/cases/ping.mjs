@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fill } from '../data.mjs';
+import { fill, untilCompacted } from '../data.mjs';
 import { fields, settle, startCairn } from '../peers.mjs';
 import { percentile } from '../report.mjs';
 
@@ -15,6 +15,7 @@ export async function run({ dir, sizeBytes, rounds, cold }) {
   const server = await startCairn(join(dir, 'cairn'));
   const [admin, pinger, setter] = [await server.client(), await server.client(), await server.client()];
   await fill(admin, sizeBytes);
+  await untilCompacted(join(dir, 'cairn', 'db-000001'));
 
   const samples = { quiet: { ping: [], set: [] }, backup: { ping: [], set: [] } };
   const probes = {
