@@ -52,7 +52,7 @@ t.test('every kind of reply has a JSON form', async (t) => {
     [OK, '"OK"'],
     [new Encoded(Buffer.from(':7\r\n')), '7'],
     [[], '[]'],
-    [new CairnError('BACKUPNOTFOUND', 'no backup 5'), '"BACKUPNOTFOUND no backup 5"'],
+    [new CairnError('BACKUPNOTFOUND', 'no backup 5', { hint: '' }), '"BACKUPNOTFOUND no backup 5"'],
   ];
   for (const [reply, text] of forms) t.equal(toJson(reply), text);
 });

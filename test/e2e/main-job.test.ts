@@ -12,12 +12,12 @@ import { startServer } from '../support/built-server.js';
 const KEYS = 1_000_000;
 const BATCH = 1000;
 
-const valueOf = (i: number): string => `value:${(i * 7919) % 1_000_003}:${'x'.repeat(i % 50)}`;
+const expectedValue = (i: number): string => `value:${(i * 7919) % 1_000_003}:${'x'.repeat(i % 50)}`;
 
 async function load(client: Redis): Promise<void> {
   for (let from = 0; from < KEYS; from += BATCH) {
     const pairs: string[] = [];
-    for (let i = from; i < from + BATCH; i += 1) pairs.push(`key:${i}`, valueOf(i));
+    for (let i = from; i < from + BATCH; i += 1) pairs.push(`key:${i}`, expectedValue(i));
     await client.mset(pairs);
   }
 }
@@ -28,7 +28,7 @@ async function compare(t: import('tap').Test, client: Redis): Promise<number> {
   for (let from = 0; from < KEYS; from += BATCH) {
     const keys = Array.from({ length: BATCH }, (_, i) => `key:${from + i}`);
     const values = await client.mget(keys);
-    for (let i = 0; i < BATCH; i += 1) if (values[i] !== valueOf(from + i)) wrong += 1;
+    for (let i = 0; i < BATCH; i += 1) if (values[i] !== expectedValue(from + i)) wrong += 1;
   }
   t.equal(wrong, 0, `all ${KEYS} keys have their values`);
   const size = await client.dbsize();
@@ -92,7 +92,7 @@ t.test(
     });
     await t.rejects(client.call('ADMIN.BACKUP', 'RESTORE', '1'), { message: /^BACKUPCORRUPT / });
     t.equal((await list(client)).latest, null, 'LATEST does not name a damaged one');
-    t.equal(await client.get(`key:${KEYS - 1}`), valueOf(KEYS - 1), 'the live data serves on');
+    t.equal(await client.get(`key:${KEYS - 1}`), expectedValue(KEYS - 1), 'the live data serves on');
     bytes[middle] = (bytes[middle] as number) ^ 0x10;
     await writeFile(path, bytes);
     t.match(await admin(client, 'VERIFY', 1), { status: 'VALID' });

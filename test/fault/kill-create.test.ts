@@ -51,10 +51,10 @@ for (const [point, listed] of points) {
           : [[1, 'complete']],
       );
       t.match(await admin(after, 'STATUS', 2), { last_operation: 'create', last_status: listed ? 'ok' : 'err' });
-    if (listed) t.match(await admin(after, 'WAIT', 2), { id: 2, status: 'complete' });
-    await admin(after, 'VERIFY', 'ALL', 'DEEP');
+      if (listed) t.match(await admin(after, 'WAIT', 2), { id: 2, status: 'complete' });
+      await admin(after, 'VERIFY', 'ALL', 'DEEP');
       t.same(await dump(after), content);
-        const next = await admin<{ id: number }>(after, 'CREATE');
+      const next = await admin<{ id: number }>(after, 'CREATE');
       t.equal(next.id, 3, 'its id is not given again');
       await admin(after, 'DELETE', 3);
       if (listed) await admin(after, 'DELETE', 2);
