@@ -31,7 +31,7 @@ export function databaseOptions(config: ConfigService): OpenOptions {
   return {
     blockCacheBytes: config.values.cache_size,
     writeBufferBytes: config.values.write_buffer_size,
-    walTtlSeconds: config.values.data_dir === null ? 'forever' : 0,
+    walTtlSeconds: 0,
     fileChecksum: 'sha256',
     paranoidChecks: true,
   };
