@@ -123,7 +123,16 @@ export class DataDirectory {
 
   /** Flips the pointer: after this resolves the new state is what any start will open. */
   async replaceLive(live: LiveDocument): Promise<void> {
-    await atomicWriteFile(join(this.path, 'LIVE'), encodeDocument(live));
+    const path = join(this.path, 'LIVE');
+    const bytes = encodeDocument(live);
+    try {
+      await atomicWriteFile(path, bytes);
+    } catch (error) {
+      // It may have got its name all the same, and then that is what the next start opens.
+      const now = await readFile(path).catch(() => null);
+      if (now?.equals(bytes) === true) this.#live = live;
+      throw error;
+    }
     this.#live = live;
   }
 

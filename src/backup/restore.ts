@@ -24,8 +24,8 @@ import { formatTime } from '../base/time.js';
 import type { Database } from '../engine/types.js';
 import type { KeyspaceKind, LivePort } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
-import type { DataDirectory, KeptDatabase } from './data-directory.js';
-import { emptiness } from './data-directory.js';
+import type { DataDirectory, KeptDatabase, LiveDocument } from './data-directory.js';
+import { emptiness, isRocksDirectory } from './data-directory.js';
 import { checkSource, type MaterialiseContext, materialise, openProven, type Source } from './materialise.js';
 import type { Operation } from './operations.js';
 import type { RestoreRecord } from './records.js';
@@ -236,6 +236,11 @@ export async function restorePrevious(
 
 async function openKept(context: RestoreContext, directory: DataDirectory, kept: KeptDatabase): Promise<Database> {
   const path = directory.databasePath(kept.name);
+  if (!(await isRocksDirectory(path))) {
+    throw new CairnError('RESTOREFAILED', `the previous database ${path} does not open: it is gone`, {
+      hint: 'Restore a backup instead; nothing was changed.',
+    });
+  }
   const database = await context.openDatabase(path, { createIfMissing: false }).catch((error: Error) => {
     throw new CairnError('RESTOREFAILED', `the previous database ${path} does not open: ${error.message}`, {
       hint: 'Restore a backup instead; nothing was changed.',
@@ -274,7 +279,12 @@ async function swap(
   operation.committed = 'it is past its swap';
   const before = directory.live;
   let left: Swapped['previous'] = null;
-  const { previous, downtimeMs } = await live.exchange(async (position) => {
+  // Where the swap fails the old database serves on: LIVE must name it again, or a start would lose its later writes.
+  const flipBack = async (error: unknown): Promise<never> => {
+    if (before !== null && directory.live !== before) await directory.replaceLive(before);
+    throw error;
+  };
+  const exchanged = live.exchange(async (position) => {
     if (position !== null) left = { timeline: position.timeline, commitCount: position.commitCount };
     const nowUs = live.nowUs();
     const keptBefore = (before?.kept ?? []).filter((kept) => kept.name !== successor.name);
@@ -293,7 +303,7 @@ async function swap(
               replaced_at_us: Math.max(clock.nowUs(), (directory.previous?.replaced_at_us ?? 0) + 1),
             },
           ];
-    await directory.replaceLive({
+    const next: LiveDocument = {
       format: 1,
       live: successor.name,
       database_id: successor.databaseId,
@@ -302,10 +312,14 @@ async function swap(
       clock_floor_us: nowUs,
       fresh: false,
       kept,
-    });
-    await faultPoint('pointer-written');
+    };
+    await directory
+      .replaceLive(next)
+      .then(() => faultPoint('pointer-written'))
+      .catch(flipBack);
     return { database, timeline: successor.timeline, kind: successor.keyspace };
   });
+  const { previous, downtimeMs } = await exchanged.catch(flipBack);
   await faultPoint('reopened');
   await previous?.close().catch((error: unknown) => log.warn('the replaced database did not close cleanly', { error }));
   await faultPoint('old-kept');
@@ -356,9 +370,10 @@ export async function restoreDryRun(
   target: string,
   operation: Operation,
   bytesPerMs: number | null,
+  ifTimeline: number | null,
 ): Promise<RestoreRecord> {
-  const parent = target === 'in-place' ? requireDirectory(context.directory).path : dirname(target);
-  if (target !== 'in-place') await makeDirectory(parent);
+  if (target === 'in-place') requireTimeline(requireDirectory(context.directory), ifTimeline);
+  const parent = target === 'in-place' ? requireDirectory(context.directory).path : await existing(dirname(target));
   await checkSource(context, source, parent, operation);
   const record = restoreRecord(source, target, null);
   record.duration_ms = bytesPerMs === null ? null : Math.ceil(source.manifest.size / bytesPerMs);
@@ -366,9 +381,19 @@ export async function restoreDryRun(
   return record;
 }
 
+/** The path itself, or the nearest directory above it that is there. */
+async function existing(path: string): Promise<string> {
+  for (let at = path; at !== dirname(at); at = dirname(at)) {
+    if ((await emptiness(at)) !== 'absent') return at;
+  }
+  return dirname(path);
+}
+
 /** Checks a PREVIOUS dry run: what it would swap back to. */
-export function previousDryRun(context: RestoreContext): RestoreRecord {
-  const kept = requireDirectory(context.directory).previous;
+export function previousDryRun(context: RestoreContext, ifTimeline: number | null): RestoreRecord {
+  const directory = requireDirectory(context.directory);
+  requireTimeline(directory, ifTimeline);
+  const kept = directory.previous;
   if (kept === null) throw new CairnError('RESTOREFAILED', 'there is no previous database to swap back to');
   return {
     id: null,

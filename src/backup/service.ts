@@ -387,7 +387,7 @@ export class BackupService {
   async restoreDryRun(request: RestoreOptions): Promise<RestoreRecord> {
     const { operations } = this.#options;
     const context = this.#restoreContext();
-    if (request.backup === 'PREVIOUS') return previousDryRun(context);
+    if (request.backup === 'PREVIOUS') return previousDryRun(context, request.ifTimeline);
     const entry = await this.#resolve(request.backup);
     const target = request.to === null ? 'in-place' : await targetPath(this.#options.restoreDirectory, request.to);
     const { done } = operations.start(
@@ -397,7 +397,8 @@ export class BackupService {
         exclusive: false,
         unrecorded: true,
       },
-      async (operation) => restoreDryRun(context, await this.#source(entry), target, operation, this.#measuredSpeed()),
+      async (operation) =>
+        restoreDryRun(context, await this.#source(entry), target, operation, this.#measuredSpeed(), request.ifTimeline),
     );
     return done;
   }
