@@ -6,6 +6,20 @@ export * from './keys.js';
 export * from './manifest.js';
 export * from './number.js';
 export * from './repository.js';
+export * from './segment.js';
+export * from './segment-chain.js';
+export * from './segment-check.js';
+export { entryForSequence, entryForTime, IndexBuilder } from './segment-index.js';
+export {
+  INDEX_STEP_BYTES,
+  RECORD_HEAD_BYTES,
+  SEGMENT_FOOTER_BYTES,
+  SEGMENT_HEADER_BYTES,
+  SEGMENT_INDEX_ENTRY_BYTES,
+  SEGMENT_VERSION,
+} from './segment-layout.js';
+export * from './segment-merge.js';
+export * from './segment-reader.js';
 export * from './state.js';
 export * from './tags.js';
 export * from './timeline.js';
