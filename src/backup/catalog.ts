@@ -45,6 +45,13 @@ const MAX_LIST_BYTES = 256 << 20;
 const READS_AT_ONCE = 16;
 const LISTS_KEPT = 8;
 
+interface OwnVerdict {
+  status: BackupEntry['status'];
+  reason: string | null;
+  /** The state document that it was found beside; once the owner writes another one, that one counts. */
+  beside: BackupState | null;
+}
+
 interface Loaded<T> {
   version: string;
   value: T;
@@ -63,7 +70,7 @@ export class Catalog {
   #entries = new Map<number, BackupEntry>();
   readonly #lists = new Map<string, FileList>();
   /** Verdicts of a server that may not write to the repository. */
-  readonly #ownVerdicts = new Map<number, { status: BackupEntry['status']; reason: string | null }>();
+  readonly #ownVerdicts = new Map<number, OwnVerdict>();
   #running: Promise<void> | null = null;
   #queued: Promise<void> | null = null;
   #stateWrites: Promise<unknown> = Promise.resolve();
@@ -174,9 +181,11 @@ export class Catalog {
       if (entry === undefined) return;
       const next = change(entry.state);
       if (!writable) {
-        this.#ownVerdicts.set(id, { status: next.status, reason: next.reason });
+        const beside = this.#states.get(id)?.value ?? null;
+        this.#ownVerdicts.set(id, { status: next.status, reason: next.reason, beside });
         return;
       }
+      this.#ownVerdicts.delete(id);
       // A state that was lost is written anew, with the manifest as it is now; the careful default (pinned) stays.
       await this.#store.put(stateKey(id), encodeState(next));
     };
@@ -294,7 +303,8 @@ export class Catalog {
         pinned: true,
         list_sha256: manifest?.list.sha256 ?? null,
       });
-    const own = this.#ownVerdicts.get(id);
+    const found = this.#ownVerdicts.get(id);
+    const own = found?.beside === state ? found : undefined;
     const status = manifest === null ? 'corrupt' : (own?.status ?? usable.status);
     return {
       id,
