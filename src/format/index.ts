@@ -9,6 +9,7 @@ export * from './repository.js';
 export * from './segment.js';
 export * from './segment-chain.js';
 export * from './segment-check.js';
+export { keyOfSegment, requireNamed as requireSegmentName } from './segment-header.js';
 export { entryForSequence, entryForTime, IndexBuilder } from './segment-index.js';
 export {
   INDEX_STEP_BYTES,

@@ -5,7 +5,8 @@
 import { assert } from '../base/assert.js';
 import { crc32c } from '../base/crc32c.js';
 import { isSha256 } from '../base/hash.js';
-import type { SegmentHeader, SegmentIndexEntry } from './segment.js';
+import { type SegmentName, segmentKey } from './keys.js';
+import type { SegmentHeader, SegmentIndexEntry, SegmentSpan } from './segment.js';
 import {
   crcMismatch,
   INDEX_STEP_BYTES,
@@ -67,6 +68,18 @@ export function decodeHeader(bytes: Uint8Array): SegmentHeader {
   }
   requireHeader(header);
   return header;
+}
+
+/** A segment under another name is not the one that was asked for. */
+export function requireNamed(header: SegmentSpan, name: SegmentName): void {
+  const named = segmentKey(name.timeline, name.first, name.last);
+  const own = keyOfSegment(header);
+  if (own !== named) throw segmentError('schema', `it says that it is ${own}, its name is ${named}`);
+}
+
+/** The key under which a segment lies. */
+export function keyOfSegment(span: Pick<SegmentSpan, 'timeline' | 'sequenceFrom' | 'sequenceTo'>): string {
+  return segmentKey(span.timeline, span.sequenceFrom + 1, span.sequenceTo);
 }
 
 /** Magic, CRC, version, in this order of trust. */

@@ -12,6 +12,10 @@ import {
   encodeState,
   encodeTimeline,
   newState,
+  RECORD_HEAD_BYTES,
+  SEGMENT_FOOTER_BYTES,
+  SEGMENT_HEADER_BYTES,
+  SEGMENT_INDEX_ENTRY_BYTES,
 } from '../../src/format/index.js';
 import { sampleManifest, someHash, someTime } from './samples.js';
 
@@ -32,6 +36,15 @@ function example(heading: string): Buffer {
 function fields(heading: string): string[] {
   const rows = section(heading).matchAll(/^\| ((?:`[a-z_0-9]+` ?)+)\|/gm);
   return [...rows].flatMap((row) => (row[1] ?? '').trim().split(' ')).map((name) => name.replaceAll('`', ''));
+}
+
+/** The rows of a byte table below a subheading: offset and size, `n` being 0 bytes. */
+function byteTable(subheading: string): [number, number][] {
+  const part = page.split(/\n##+ /).find((text) => text.startsWith(subheading)) ?? '';
+  return [...part.matchAll(/^\| (\d+) \| (\d+|n) \|/gm)].map((row) => [
+    Number(row[1]),
+    Number(row[2]?.replace('n', '0')),
+  ]);
 }
 
 const membersOf = (bytes: Buffer): string[] => Object.keys(JSON.parse(bytes.toString()) as object);
@@ -62,4 +75,21 @@ t.test('every field is in its table, in the order of the file', async (t) => {
   t.same(fields('`states/'), membersOf(state));
   t.same(fields('`REPOSITORY.json`'), membersOf(encodeRepositoryHeader(header)));
   t.same(fields('`timelines/'), membersOf(encodeTimeline(timeline)));
+});
+
+t.test('the byte tables of segments have no hole, and the sizes that the code has', async (t) => {
+  const sizes: [string, number][] = [
+    ['Segment header', SEGMENT_HEADER_BYTES],
+    ['Segment record', RECORD_HEAD_BYTES],
+    ['Segment index', SEGMENT_INDEX_ENTRY_BYTES],
+    ['Segment footer', SEGMENT_FOOTER_BYTES],
+  ];
+  for (const [subheading, size] of sizes) {
+    let end = 0;
+    for (const [offset, length] of byteTable(subheading)) {
+      t.equal(offset, end, `${subheading}, offset ${offset}`);
+      end += length;
+    }
+    t.equal(end, size, subheading);
+  }
 });

@@ -13,8 +13,10 @@ import {
   entryForTime,
   frameRecord,
   iterateRecords,
+  keyOfSegment,
   lastSequence,
   parseSegmentKey,
+  requireSegmentName,
   type SegmentRecord,
   segmentBytes,
   segmentKey,
@@ -199,6 +201,22 @@ t.test('keys name a timeline and the sequences, sort as these do, and no other k
     [2 ** 32, 1, 1],
   ] as const) {
     t.throws(() => segmentKey(timeline, first, last), { name: 'AssertionFailed' });
+  }
+});
+
+t.test('a segment lies under the name that its header gives, and under no other', async (t) => {
+  const header = decodeSegmentHeader(goldenSegment());
+  t.equal(keyOfSegment(header), 'wal/2/00000000000000004108-00000000000000004113.seg');
+  const name = { timeline: 2, first: 4108, last: 4113 };
+  t.equal(
+    refusal(() => requireSegmentName(header, name)),
+    null,
+  );
+  for (const other of [{ timeline: 3 }, { first: 4107 }, { last: 4114 }]) {
+    t.match(
+      refusal(() => requireSegmentName(header, { ...name, ...other }))?.message,
+      /says that it is wal.2.*, its name/,
+    );
   }
 });
 
