@@ -89,6 +89,14 @@ export class Repository {
     }
   }
 
+  /** Brings the catalogue up to the files; what a newer Cairn wrote is refused as a whole, not read as damaged. */
+  async refresh(): Promise<void> {
+    await this.header().catch((error: unknown) => {
+      if (error instanceof CairnError && error.code === 'REPOFORMAT') throw error;
+    });
+    await this.catalog.refresh();
+  }
+
   /** Resolves when this server may write here; sweeps what a crash left the first time. Calls queue. */
   async writable(): Promise<void> {
     const turn = this.#opening.then(() => this.#requireWritable());

@@ -265,7 +265,7 @@ export class BackupService {
     latest: number | null;
   }> {
     const { repository } = this.#options;
-    await repository.catalog.refresh();
+    await repository.refresh();
     const wanted = filter.status ?? 'listed';
     const records = wanted === 'running' ? [] : repository.catalog.entries().map(backupRecord);
     if (wanted === 'running' || wanted === 'all') records.push(...this.#runningRecords(records));
@@ -337,7 +337,7 @@ export class BackupService {
   /** VERIFY ALL: every backup is checked, then one error names all that are bad. */
   async verifyAll(mode: VerifyMode): Promise<Started<VerifyRecord[]>> {
     const { repository, operations } = this.#options;
-    await repository.catalog.refresh();
+    await repository.refresh();
     const entries = repository.catalog.entries();
     const ids = entries.map((entry) => entry.id);
     return operations.start({ operation: 'verify', ids, exclusive: false }, async (operation) => {
@@ -504,7 +504,7 @@ export class BackupService {
 
   async setPinned(id: number, pinned: boolean): Promise<void> {
     const { repository } = this.#options;
-    await repository.catalog.refresh();
+    await repository.refresh();
     if (repository.catalog.get(id) === null) throw notFound(id);
     await repository.writable();
     await repository.inTurn(async () => {
@@ -654,8 +654,9 @@ export class BackupService {
   }
 
   async #resolve(reference: BackupReference): Promise<BackupEntry> {
-    const { catalog } = this.#options.repository;
-    await catalog.refresh();
+    const { repository } = this.#options;
+    const { catalog } = repository;
+    await repository.refresh();
     const entry = reference === 'LATEST' ? catalog.latestComplete() : catalog.get(reference);
     if (entry !== null) return entry;
     if (reference !== 'LATEST') throw notFound(reference);

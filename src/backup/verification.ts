@@ -13,7 +13,7 @@ import { formatTime } from '../base/time.js';
 import type { BackupState } from '../format/index.js';
 import type { Log } from '../observability/log.js';
 import type { BackupEntry } from './catalog.js';
-import { checkSource, type MaterialiseContext, materialise, type Source } from './materialise.js';
+import { checkSource, compareTimeline, type MaterialiseContext, materialise, type Source } from './materialise.js';
 import type { Operation } from './operations.js';
 import { type Proof, proveDirectory } from './proof.js';
 import type { FileVerdict, VerifyMode, VerifyRecord } from './records.js';
@@ -164,7 +164,7 @@ function compareProof({ manifest }: Source, proof: Proof, first: BackupState['lo
   compare('sequence', manifest.sequence_to, proof.sequence);
   if (proof.position !== null) {
     compare('commit count', manifest.cut.commit_count, proof.position.commitCount);
-    compare('timeline', manifest.timeline, proof.position.timeline);
+    compareTimeline(compare, manifest.timeline, proof.position.timeline);
   }
   compare('key counts', manifest.cut.key_counts.join(), proof.survey.keyCounts.join());
   if (first !== null) compare('content digest', first.sha256, proof.survey.digest);

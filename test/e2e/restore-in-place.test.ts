@@ -236,6 +236,25 @@ t.test('B3: PREVIOUS goes back and forth, each time keeping what it leaves', asy
   await again.stop();
 });
 
+t.test('a backup taken right after a restore, before anything is written, verifies and restores', async (t) => {
+  const server = await startServer(t);
+  const client = await server.client();
+  await client.set('a', '1');
+  await admin(client, 'CREATE');
+  for (const [again, id] of [
+    [1, 2],
+    ['LATEST', 3],
+    ['PREVIOUS', 4],
+  ] as [string | number, number][]) {
+    await admin(client, 'RESTORE', again);
+    t.match(await admin(client, 'CREATE'), { id, timeline: id });
+    t.match(await admin(client, 'VERIFY', id, 'DEEP'), { status: 'VALID' });
+    t.match(await admin(client, 'RESTORE', id, 'TO', `of-${id}`), { timeline: id });
+  }
+  t.equal(await client.get('a'), '1');
+  await server.stop();
+});
+
 t.test('restore.keep_previous removes older kept directories at the next swap, never the newest', async (t) => {
   const server = await startServer(t, { args: ['--set', 'restore.keep_previous=1ms'] });
   const client = await server.client();
