@@ -3,7 +3,7 @@
  * write before it is done, the group is sealed and written as one batch:
  *
  *   per commit   LogData (commit-mark.ts), range deletions, then its records
- *   at the end   one Put of the reserved key (state-record.ts), native keyspaces only
+ *   at the end   one Put of the reserved key (state-record.ts), native keyspaces only; it belongs to the last commit
  *
  * One group is in the pool at a time. When a write fails, everything that is executed but not written is dropped: each
  * waiting reply is rejected with the first cause, and memory is again what the database has.
@@ -28,7 +28,7 @@ export interface GroupWriterHost {
   /** The write's fsync precedes the reply. */
   readonly syncEachWrite: boolean;
   /** Bytes are in the WAL that are not synced. */
-  written(): void;
+  groupWritten(): void;
   /** A record was executed: it exists now, or does not. */
   executed(id: string, exists: boolean): void;
   executedExpiry(database: number, expiresAtMs: number): void;
@@ -49,6 +49,8 @@ export class GroupWriter {
   private writing: Promise<void> | null = null;
   private scheduled = false;
   private paused = false;
+  /** Time of the first commit whose write failed: it may be in the log all the same. null: none did. */
+  private failedUs: number | null = null;
 
   constructor(
     private readonly host: GroupWriterHost,
@@ -64,6 +66,12 @@ export class GroupWriter {
 
   /** Another database, or the same one read anew: only while nothing is pending. */
   reset(state: State): void {
+    this.correct(state);
+    this.failedUs = null;
+  }
+
+  /** The same database, whose state is known better: only while nothing is pending. */
+  correct(state: State): void {
     this.current = cloneState(state);
     this.written = cloneState(state);
   }
@@ -94,6 +102,19 @@ export class GroupWriter {
     return group;
   }
 
+  /** A commit that changes nothing but the reserved key (native keyspaces only). It is the last one of its group. */
+  appendState(): WriteGroup {
+    const timeUs = this.host.clock.next();
+    const group = this.open ?? this.begin(timeUs);
+    this.batch.logData(encodeCommitMark(timeUs, this.current.timeline));
+    this.current.lastCommitUs = timeUs;
+    this.current.commitCount += 1;
+    // A commit has records: this one has the Put that ends the group.
+    this.seal();
+    this.schedule();
+    return group;
+  }
+
   /** Resolves when everything that was executed is written or failed. */
   async drain(): Promise<void> {
     for (let last = this.pending.last; last !== undefined; last = this.pending.last) {
@@ -112,9 +133,13 @@ export class GroupWriter {
     this.pump();
   }
 
-  /** Time of the first commit that is executed but not written, null: there is none. */
-  get firstPendingUs(): number | null {
-    return this.pending.first?.firstCommitUs ?? null;
+  /**
+   * A moment after every written commit and before every other one. What is executed already has its time: then it
+   * is just before the first of those. (Between two groups one moment is always left free, see `seal`.)
+   */
+  markUs(): number {
+    const firstUs = this.failedUs ?? this.pending.first?.firstCommitUs;
+    return firstUs === undefined ? this.host.clock.next() : firstUs - 1;
   }
 
   private begin(timeUs: number): WriteGroup {
@@ -215,17 +240,21 @@ export class GroupWriter {
     this.writing = null;
     this.pending.shift();
     this.written = group.stateAfter as State;
-    this.host.written();
+    this.host.groupWritten();
     group.resolve();
     this.pump();
   }
 
   private fail(cause: unknown): void {
+    this.failedUs ??= this.pending.first?.firstCommitUs ?? null;
     const error = this.host.failed(cause);
     this.open = null;
     this.batch.reset();
     this.current = cloneState(this.written);
-    for (const group of this.pending.clear()) group.reject(error);
+    for (const group of this.pending.clear()) {
+      group.failure = cause;
+      group.reject(error);
+    }
   }
 }
 

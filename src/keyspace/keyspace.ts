@@ -17,6 +17,8 @@ export interface KeyRef {
 }
 
 export interface Keyspace extends LivePort {
+  /** Where it was opened `paused`: data commands and background removals begin. Idempotent. */
+  begin(): void;
   /** null while data commands are served, else what they answer (LOADING during a swap, MISCONF: did not open). */
   readonly unavailable: CairnError | null;
   /** Set by ADMIN.READONLY ON or by a storage error; writes answer it, reads go on. */

@@ -12,6 +12,7 @@ import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import { CommitClock } from './commit-clock.js';
+import { stateOf } from './correct-position.js';
 import { Exclusive } from './exclusive.js';
 import { type Due, Expirer, type ExpirerHost } from './expirer.js';
 import { Fetch, Fetches } from './fetches.js';
@@ -20,13 +21,13 @@ import type { KeyRef, Keyspace, Outcome, Watch } from './keyspace.js';
 import { type Layout, nativeLayout } from './layout.js';
 import { LiveTransaction, type View } from './live-transaction.js';
 import { type KeyspaceOptions, loadState } from './open.js';
-import type { KeyspaceKind, Position } from './port.js';
+import type { Exchanged, KeyspaceKind, Position } from './port.js';
 import { rawLayout, saveRawState } from './raw.js';
-import { didNotOpen, loading, refusedAfter, stillRefused, stopping, writesStopped } from './refusals.js';
+import { didNotOpen, loading, refusedAfter, starting, stillRefused, stopping, writesStopped } from './refusals.js';
 import { collectLayer, ScanMerge } from './scan.js';
 import { ScanCursors } from './scan-cursors.js';
-import { cloneState, emptyState, type State } from './state-record.js';
-import { checkWrites } from './storage-check.js';
+import { cloneState, decodeState, emptyState, type State } from './state-record.js';
+import { resumeStorage } from './storage-check.js';
 import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
 import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
@@ -41,6 +42,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   generation = 1;
   private storageError: CairnError | null = null;
   private readOnly = false;
+  private begun: boolean;
   private closing: Promise<void> | null = null;
   /** Settles when the running exchange is over, null: none runs. */
   private exchanging: Promise<void> | null = null;
@@ -60,7 +62,8 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     this.database = options.database;
     this.layout = layoutOf(options.kind);
     this.expire = options.expire;
-    this.unavailable = state === null ? didNotOpen(options.failure) : null;
+    this.begun = options.paused !== true;
+    this.unavailable = this.availability();
     const start = state ?? emptyState(options.timeline, this.layout.databases);
     this.clock = new CommitClock(options.wallClock, Math.max(options.clockFloorUs, start.lastCommitUs + 1));
     this.writer = new GroupWriter(this, start);
@@ -71,8 +74,21 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     );
     this.expirer = new Expirer(this);
     this.syncer = new WalSyncer(this);
-    this.expirer.start();
+    if (this.begun) this.expirer.start();
     this.syncer.start();
+  }
+
+  begin(): void {
+    if (this.begun || this.closing !== null) return;
+    this.begun = true;
+    if (this.exchanging === null) this.unavailable = this.availability();
+    this.expirer.start();
+  }
+
+  /** What data commands answer while nothing is exchanged. */
+  private availability(): CairnError | null {
+    if (this.database === null) return didNotOpen(this.options.failure);
+    return this.begun ? null : starting();
   }
 
   get kind(): KeyspaceKind {
@@ -219,28 +235,23 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       try {
         const { position } = this;
         await this.saveRawState();
-        return await body(position, this.markUs());
+        return await body(position, this.writer.markUs());
       } finally {
         this.writer.resume();
       }
     });
   }
 
-  /**
-   * A moment after every written commit and before every other one. What is executed already has its time: then it
-   * is just before the first of those. (Between two groups the clock always leaves one moment free.)
-   */
-  private markUs(): number {
-    const firstPending = this.writer.firstPendingUs;
-    return firstPending === null ? this.clock.next() : firstPending - 1;
+  written(): { sequence: number; throughUs: number } {
+    // A write that runs may be counted already: its commits are after the mark all the same.
+    return { sequence: this.openDatabase.latestSequence(), throughUs: this.writer.markUs() };
   }
 
   exchange(
-    body: (position: Position | null) => Promise<{ database: Database; timeline: number; kind: KeyspaceKind }>,
+    body: (position: Position | null) => Promise<Exchanged>,
   ): Promise<{ previous: Database | null; downtimeMs: number }> {
     return this.exclusive.run(async () => {
       assert(this.closing === null, 'an exchange was begun on a closed keyspace');
-      const before = this.unavailable;
       const startedAt = performance.now();
       this.unavailable = loading();
       let finish = (): void => {};
@@ -249,22 +260,49 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
         await this.writer.drain();
         await this.saveRawState();
         const next = await body(this.database === null ? null : this.position);
-        const state = await loadState(next.database, next.kind, next.timeline, this.options.rawStatePath);
+        const state = await this.stateAfter(next);
         const previous = this.database;
-        this.serve(next.database, next.kind, state);
-        this.unavailable = null;
+        if (next.database === previous && next.kind === this.kind) this.goOn(state);
+        else this.serve(next.database, next.kind, state);
+        if (next.position !== undefined) await this.writePosition();
         return {
-          previous,
+          previous: previous === next.database ? null : previous,
           downtimeMs: Math.round(performance.now() - startedAt),
         };
-      } catch (error) {
-        this.unavailable = before;
-        throw error;
       } finally {
         this.exchanging = null;
+        this.unavailable = this.availability();
         finish();
       }
     });
+  }
+
+  /** Where the state stands that an exchange brought. */
+  private async stateAfter({ database, kind, timeline, position }: Exchanged): Promise<State> {
+    if (position !== undefined) return stateOf(database, kind, position, timeline);
+    // The same one: memory knows, also after a write that failed.
+    if (database === this.database && kind === this.kind) return { ...cloneState(this.writer.writtenState), timeline };
+    return loadState(database, kind, timeline, this.options.rawStatePath);
+  }
+
+  /** Makes the state say where it is. The exchange is done: a failure refuses writes, as any failed write does. */
+  private async writePosition(): Promise<void> {
+    // The check that allows writes again does it.
+    if (this.storageError !== null) return;
+    try {
+      if (this.layout.stateKey === null) return await this.saveRawState();
+      await this.writer.appendState().settled;
+      await this.openDatabase.syncWal();
+    } catch (error) {
+      if (this.storageError === null) this.syncFailed(error);
+    }
+  }
+
+  /** The same database, on another timeline or at a corrected position. */
+  private goOn(state: State): void {
+    this.clock.raise(state.lastCommitUs + 1);
+    if (this.storageError === null) this.writer.reset(state);
+    else this.writer.correct(state);
   }
 
   private serve(database: Database, kind: KeyspaceKind, state: State): void {
@@ -298,20 +336,36 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     });
   }
 
-  /** Throws MISCONF when the storage does not take writes. */
+  /** Throws MISCONF when the storage does not take writes. One commit of the reserved key goes all the way. */
   private async checkStorage(): Promise<void> {
     const database = this.openDatabase;
     try {
-      await checkWrites(database, this.layout.stateKey, this.writer.writtenState, this.storageError !== null);
+      if (this.storageError !== null) {
+        await resumeStorage(database);
+        await this.readAnew(database);
+      }
+      if (this.layout.stateKey !== null) {
+        const group = this.writer.appendState();
+        await group.settled.catch(() => {
+          throw group.failure;
+        });
+      }
+      await database.syncWal();
     } catch (error) {
       this.storageError ??= refusedAfter(error);
       throw stillRefused(error, database.path);
     }
-    // What the failed write left is the database's to say, not memory's.
-    if (this.storageError === null) return;
-    const { timeline } = this.writer.writtenState;
-    await this.saveRawState();
-    this.writer.reset(await loadState(database, this.kind, timeline, this.options.rawStatePath));
+  }
+
+  /** Whether a failed write is there after all is the database's to say; where else the state stands memory knows. */
+  private async readAnew(database: Database): Promise<void> {
+    const { stateKey, databases } = this.layout;
+    const known = cloneState(this.writer.writtenState);
+    const record = stateKey === null ? undefined : await database.get(stateKey);
+    const stored = record === undefined ? known : { ...decodeState(record, databases), timeline: known.timeline };
+    // An exchange may know better than the reserved key, and may have failed to say so in it.
+    this.writer.reset(stored.lastCommitUs > known.lastCommitUs ? stored : known);
+    this.clock.raise(stored.lastCommitUs + 1);
     this.fetches.spoilAll();
     this.expirer.reset();
   }
@@ -339,7 +393,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     return this.options.durability() === 'always';
   }
 
-  written(): void {
+  groupWritten(): void {
     if (!this.syncEachWrite) this.syncer.mark();
   }
 
@@ -358,12 +412,11 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   failed(cause: unknown): CairnError {
-    this.storageError ??= refusedAfter(cause);
     this.fetches.spoilAll();
-    this.options.log.error('write failed, writes are refused', {
-      path: this.database?.path,
-      error: cause,
-    });
+    // While writes are refused only the check of the storage writes: its failure is answered, not logged.
+    if (this.storageError !== null) return this.storageError;
+    this.storageError = refusedAfter(cause);
+    this.options.log.error('write failed, writes are refused', { path: this.database?.path, error: cause });
     return this.storageError;
   }
 

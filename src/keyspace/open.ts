@@ -28,6 +28,11 @@ export interface KeyspaceOptions {
   expire: boolean;
   log: Log;
   wallClock: WallClock;
+  /**
+   * Nothing is written before `begin()`: data commands answer LOADING, no expired key is removed. Until then the caller
+   * may compare the database with what others have of it, raise the clock, and exchange (also only the timeline).
+   */
+  paused?: boolean;
   /** Where a raw keyspace keeps its state; without it none can be served. */
   rawStatePath?: string;
 }

@@ -19,10 +19,33 @@ export interface Position {
   keyCounts: number[];
 }
 
+/** What is known of a state by other means than its reserved key: replaying to inside a write group leaves that stale. */
+export interface KnownPosition {
+  lastCommitUs: number;
+  commitCount: number;
+  /** null: nobody counted; a scan will. */
+  keyCounts: number[] | null;
+}
+
+/** What an exchange serves from then on. */
+export interface Exchanged {
+  database: Database;
+  timeline: number;
+  kind: KeyspaceKind;
+  /** Counts instead of what the state says of itself. */
+  position?: KnownPosition;
+}
+
 export interface LivePort {
   /** null while the live database is not open (it failed to open, or a swap failed). */
   readonly database: Database | null;
-  readonly kind: 'native' | 'raw';
+  readonly kind: KeyspaceKind;
+  /**
+   * How far the write groups are in the WAL. Every commit at or before `throughUs` has its last sequence at or before
+   * `sequence`, also when that write failed and may be in the log all the same; every later commit is after `throughUs`.
+   * Synchronous and cheap. Throws while no database is open.
+   */
+  written(): { sequence: number; throughUs: number };
   /**
    * Waits until the running write group is in the WAL, runs `body` before the next group is written, then goes on.
    * Commands keep executing meanwhile; their replies wait. `position` is exact for the paused state;
@@ -34,13 +57,16 @@ export interface LivePort {
    * runs, then serves what body returns, on the given timeline. If body throws, the old database serves on.
    * Aborts transactions and touches every WATCH. Returns the database that was served before (null: none was open),
    * still open; the caller closes it. `downtimeMs` is how long LOADING was answered.
+   *
+   * With `position` the keyspace makes the first commit on the timeline itself, synced before anything else is written:
+   * the mark and the reserved key, so that the state says where it is (a raw keyspace writes its file). If that write
+   * fails the new state is served, and writes are refused.
+   *
+   * The same database may come back, on another timeline: then nothing that clients see changes (no transaction is
+   * aborted, no WATCH touched, what refused writes still does), and `previous` is null: there is nothing to close.
    */
   exchange(
-    body: (position: Position | null) => Promise<{
-      database: Database;
-      timeline: number;
-      kind: 'native' | 'raw';
-    }>,
+    body: (position: Position | null) => Promise<Exchanged>,
   ): Promise<{ previous: Database | null; downtimeMs: number }>;
   /** The commit clock's present moment, µs, without marking it. */
   nowUs(): number;

@@ -8,6 +8,11 @@ export function loading(): CairnError {
   });
 }
 
+/** Opened paused and not begun. */
+export function starting(): CairnError {
+  return new CairnError('LOADING', 'the server is starting', { hint: 'Send the command again in a moment.' });
+}
+
 export function stopping(): CairnError {
   return new CairnError('LOADING', 'the server is stopping');
 }

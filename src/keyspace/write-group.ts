@@ -17,6 +17,8 @@ export class WriteGroup {
   private flushed = 0;
   /** Where the database stands once this is written; set when the group is sealed. */
   stateAfter: State | null = null;
+  /** What its write failed with. Waiting replies answer the first such cause, which may be another one. */
+  failure: unknown = null;
   /** Durable as chosen, or failed. */
   readonly settled: Promise<void>;
   resolve!: () => void;
