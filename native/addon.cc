@@ -4,10 +4,12 @@
 #include <rocksdb/version.h>
 
 #include "checksum.h"
+#include "commits.h"
 #include "database.h"
 #include "handle.h"
 #include "iterator.h"
 #include "lock.h"
+#include "operations.h"
 #include "wal.h"
 
 namespace {
@@ -24,11 +26,13 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   data->database = Napi::Persistent(cairn::Database::Define(env));
   data->iterator = Napi::Persistent(cairn::IteratorObject::Define(env));
   data->wal_reader = Napi::Persistent(cairn::WalReaderObject::Define(env));
+  data->commit_reader = Napi::Persistent(cairn::CommitReaderObject::Define(env));
   env.SetInstanceData(data);
   exports.Set("open", Napi::Function::New(env, cairn::Database::Open));
   exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));
   exports.Set("unlockFile", Napi::Function::New(env, cairn::UnlockFile));
   exports.Set("crc32c", Napi::Function::New(env, cairn::Crc32c));
+  exports.Set("verifyRecords", Napi::Function::New(env, cairn::VerifyRecords));
   exports.Set("exiting", Napi::Function::New(env, Exiting));
   exports.Set("rocksdbVersion", std::to_string(ROCKSDB_MAJOR) + "." + std::to_string(ROCKSDB_MINOR) + "." +
                                     std::to_string(ROCKSDB_PATCH));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "crc32c.h"
 #include "operations.h"
 
 namespace cairn {
@@ -61,12 +62,7 @@ Napi::Value Crc32c(const Napi::CallbackInfo& info) {
   const rocksdb::Slice bytes = BytesOf(info[0]);
   const size_t end = std::min<size_t>(bytes.size(), info[2].As<Napi::Number>().Uint32Value());
   const size_t start = std::min<size_t>(end, info[1].As<Napi::Number>().Uint32Value());
-  const auto generator = rocksdb::GetFileChecksumGenCrc32cFactory()->CreateFileChecksumGenerator({});
-  generator->Update(bytes.data() + start, end - start);
-  generator->Finalize();
-  uint32_t value = 0;
-  for (const unsigned char byte : generator->GetChecksum()) value = value << 8 | byte;  // big-endian
-  return Napi::Number::New(info.Env(), value);
+  return Napi::Number::New(info.Env(), ExtendCrc32c(0, bytes.data() + start, end - start));
 }
 
 }  // namespace cairn

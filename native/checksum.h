@@ -13,7 +13,7 @@ constexpr char kSha256Name[] = "cairn-sha256";
 
 std::shared_ptr<rocksdb::FileChecksumGenFactory> NewSha256Factory();
 
-// crc32c(buffer, start, end): RocksDB's own, which uses the processor's instruction.
+// crc32c(buffer, start, end)
 Napi::Value Crc32c(const Napi::CallbackInfo& info);
 
 }  // namespace cairn

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "commits.h"
 #include "iterator.h"
 #include "operations.h"
 #include "options.h"
@@ -34,11 +35,11 @@ class OpenWorker : public Worker {
 
  protected:
   rocksdb::Status Execute() override {
-    if (!environment_->BeginOpen()) return Closed();
+    if (!environment_->BeginRun()) return Closed();
     rocksdb::DB* db = nullptr;
     const rocksdb::Status status = Open(&db);
     db_.reset(db);
-    environment_->EndOpen(&db_);
+    environment_->EndRun(&db_);
     return status;
   }
 
@@ -112,6 +113,10 @@ Napi::Function Database::Define(Napi::Env env) {
                       InstanceMethod<&Database::Write>("write"),
                       InstanceMethod<&Database::Iterate>("iterate"),
                       InstanceMethod<&Database::UpdatesSince>("updatesSince"),
+                      InstanceMethod<&Database::CommitsSince>("commitsSince"),
+                      InstanceMethod<&Database::ReadCommit>("readCommit"),
+                      InstanceMethod<&Database::Replay>("replay"),
+                      InstanceMethod<&Database::UnlinkArchivedLog>("unlinkArchivedLog"),
                       InstanceMethod<&Database::TakeSnapshot>("snapshot"),
                       InstanceMethod<&Database::ReleaseSnapshot>("releaseSnapshot"),
                       InstanceMethod<&Database::LatestSequence>("latestSequence"),
@@ -220,6 +225,23 @@ Napi::Value Database::UpdatesSince(const Napi::CallbackInfo& info) {
   if (!RequireOpen(env)) return env.Undefined();
   const auto from = static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value());
   return WalReaderObject::Make(env, std::make_shared<WalTail>(handle_, from));
+}
+
+// commitsSince(sequenceFrom, timeline, digest, lastTimeUs, markPrefix, markBytes, markTimeOffset, markTimelineOffset)
+Napi::Value Database::CommitsSince(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  return CommitReaderObject::Make(env, handle_, info);
+}
+
+// readCommit(sequence, unmarkedTimeUs, markPrefix, markBytes, markTimeOffset, markTimelineOffset)
+Napi::Value Database::ReadCommit(const Napi::CallbackInfo& info) { return QueueReadCommit(handle_, info); }
+
+// replay(bytes, from, to, timeline, digest, sequence, stopSequence, stopTimeUs, batchBytes); a stop below 0: none
+Napi::Value Database::Replay(const Napi::CallbackInfo& info) { return QueueReplay(handle_, info); }
+
+Napi::Value Database::UnlinkArchivedLog(const Napi::CallbackInfo& info) {
+  return QueueUnlinkArchivedLog(info.Env(), handle_, info[0].As<Napi::String>().Utf8Value());
 }
 
 // snapshot(): [id, sequence]

@@ -1,6 +1,6 @@
 // The JavaScript face of one open database. Methods in two groups, by the thread that RocksDB is called on:
 //
-//   calling thread   getCached, snapshot, releaseSnapshot, latestSequence, property, statistics, iterate, updatesSince
+//   calling thread   getCached, snapshot, releaseSnapshot, latestSequence, property, statistics, iterate, updatesSince, commitsSince
 //   pool (promise)   everything else
 //
 // Arguments are positional and already checked by src/engine; a closed database is refused here all the same.
@@ -20,6 +20,7 @@ struct AddonData {
   Napi::FunctionReference database;
   Napi::FunctionReference iterator;
   Napi::FunctionReference wal_reader;
+  Napi::FunctionReference commit_reader;
 };
 
 class Database : public Napi::ObjectWrap<Database> {
@@ -38,6 +39,10 @@ class Database : public Napi::ObjectWrap<Database> {
   Napi::Value Write(const Napi::CallbackInfo& info);
   Napi::Value Iterate(const Napi::CallbackInfo& info);
   Napi::Value UpdatesSince(const Napi::CallbackInfo& info);
+  Napi::Value CommitsSince(const Napi::CallbackInfo& info);
+  Napi::Value ReadCommit(const Napi::CallbackInfo& info);
+  Napi::Value Replay(const Napi::CallbackInfo& info);
+  Napi::Value UnlinkArchivedLog(const Napi::CallbackInfo& info);
   Napi::Value TakeSnapshot(const Napi::CallbackInfo& info);
   void ReleaseSnapshot(const Napi::CallbackInfo& info);
   Napi::Value LatestSequence(const Napi::CallbackInfo& info);

@@ -3,25 +3,26 @@
 namespace cairn {
 
 void Environment::Exit() {
+  stopping.store(true);
   for (Handle* handle : handles_) handle->stopping.store(true);
   for (Handle* handle : handles_) handle->Abandon();
   std::unique_lock<std::mutex> lock(mutex_);
   exiting_ = true;
-  idle_.wait(lock, [this] { return opening_ == 0; });
+  idle_.wait(lock, [this] { return running_ == 0; });
   for (std::unique_ptr<rocksdb::DB>* opened : opened_) opened->reset();
 }
 
-bool Environment::BeginOpen() {
+bool Environment::BeginRun() {
   const std::lock_guard<std::mutex> lock(mutex_);
   if (exiting_) return false;
-  opening_++;
+  running_++;
   return true;
 }
 
-void Environment::EndOpen(std::unique_ptr<rocksdb::DB>* opened) {
+void Environment::EndRun(std::unique_ptr<rocksdb::DB>* opened) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  opening_--;
-  if (*opened != nullptr) opened_.insert(opened);
+  running_--;
+  if (opened != nullptr && *opened != nullptr) opened_.insert(opened);
   idle_.notify_all();
 }
 
@@ -69,6 +70,17 @@ bool Handle::Close(CloseRequest* request) {
   return true;
 }
 
+void Handle::Attach(Attachment* attachment) {
+  const std::lock_guard<std::mutex> lock(attachments_mutex_);
+  attachments_.insert(attachment);
+}
+
+void Handle::Remove(Attachment* attachment) {
+  const std::lock_guard<std::mutex> lock(attachments_mutex_);
+  attachments_.erase(attachment);
+  attachment->Detach();
+}
+
 uint32_t Handle::TakeSnapshot() {
   const rocksdb::Snapshot* snapshot = db_->GetSnapshot();
   if (snapshot == nullptr) return 0;
@@ -91,7 +103,10 @@ void Handle::ReleaseSnapshot(uint32_t id) {
 
 rocksdb::Status Handle::Destroy() {
   if (db_ == nullptr) return rocksdb::Status::OK();
-  for (Attachment* attachment : attachments_) attachment->Detach();
+  {
+    const std::lock_guard<std::mutex> lock(attachments_mutex_);
+    for (Attachment* attachment : attachments_) attachment->Detach();
+  }
   for (const auto& entry : snapshots_) db_->ReleaseSnapshot(entry.second);
   snapshots_.clear();
   const rocksdb::Status status = db_->Close();

@@ -24,6 +24,7 @@
 #include <memory>
 #include <mutex>
 #include <set>
+#include <shared_mutex>
 #include <string>
 
 namespace cairn {
@@ -32,7 +33,7 @@ namespace cairn {
 class Attachment {
  public:
   virtual ~Attachment() = default;
-  // Idempotent. On any thread, while nothing else uses the attachment.
+  // Idempotent. On any thread, while no operation uses the attachment.
   virtual void Detach() = 0;
 };
 
@@ -50,15 +51,17 @@ class Environment {
  public:
   explicit Environment(napi_env env) : env_(env) {}
   napi_env env() const { return env_; }
+  // Any thread: long operations without a handle look at it between two steps.
+  std::atomic<bool> stopping{false};
   void Add(Handle* handle) { handles_.insert(handle); }
   void Remove(Handle* handle) { handles_.erase(handle); }
   // The process is about to end: see above.
   void Exit();
 
-  // Around an open in the pool. False: the process is about to end, do not open.
-  bool BeginOpen();
+  // Around what runs in the pool without a handle. False: the process is about to end, do nothing.
+  bool BeginRun();
   // What was opened has no handle until the JavaScript thread takes it over; Exit closes it where that never happens.
-  void EndOpen(std::unique_ptr<rocksdb::DB>* opened);
+  void EndRun(std::unique_ptr<rocksdb::DB>* opened = nullptr);
   void TakeOver(std::unique_ptr<rocksdb::DB>* opened);
 
  private:
@@ -68,7 +71,7 @@ class Environment {
   std::mutex mutex_;  // guards the rest
   std::condition_variable idle_;
   bool exiting_ = false;
-  size_t opening_ = 0;
+  size_t running_ = 0;
   std::set<std::unique_ptr<rocksdb::DB>*> opened_;
 };
 
@@ -90,8 +93,9 @@ class Handle {
   // False when it was called before. `request` starts now, or after the last operation left.
   bool Close(CloseRequest* request);
 
-  void Attach(Attachment* attachment) { attachments_.insert(attachment); }
-  void Remove(Attachment* attachment) { attachments_.erase(attachment); }
+  void Attach(Attachment* attachment);
+  // Detaches it as well. Its JavaScript object may be collected while Destroy runs in the pool.
+  void Remove(Attachment* attachment);
 
   // Snapshots are numbers to JavaScript: a wrong one is an error, not a wild pointer.
   uint32_t TakeSnapshot();
@@ -112,6 +116,10 @@ class Handle {
   // Any thread. Long operations look at it between two steps: closing, or the process is about to end.
   std::atomic<bool> stopping{false};
 
+  // Pool threads. Shared by what lists or opens logs, alone for what unlinks one: RocksDB lists all logs and then opens
+  // them one by one, and fails where one has gone in between.
+  std::shared_mutex log_files;
+
  private:
   enum class State { kOpen, kClosing, kClosed };
 
@@ -123,6 +131,7 @@ class Handle {
   bool hooked_ = false;
   size_t operations_ = 0;
   CloseRequest* close_ = nullptr;
+  std::mutex attachments_mutex_;
   std::set<Attachment*> attachments_;
   std::map<uint32_t, const rocksdb::Snapshot*> snapshots_;
   uint32_t next_snapshot_ = 1;

@@ -51,10 +51,7 @@ Scan::Scan(std::shared_ptr<Handle> handle, ScanOptions options)
   handle_->Attach(this);
 }
 
-Scan::~Scan() {
-  Detach();
-  handle_->Remove(this);
-}
+Scan::~Scan() { handle_->Remove(this); }
 
 rocksdb::Status Scan::NextBlock(std::string* block) {
   if (iterator_ == nullptr) return Closed();

@@ -5,6 +5,7 @@
 #include <rocksdb/utilities/checkpoint.h>
 
 #include <limits>
+#include <shared_mutex>
 #include <vector>
 
 #include "checksum.h"
@@ -45,6 +46,7 @@ class LiveFilesWorker : public Worker {
     rocksdb::LiveFilesStorageInfoOptions options;
     options.include_checksum_info = true;
     options.wal_size_for_flush = std::numeric_limits<uint64_t>::max();  // never flush
+    const std::shared_lock<std::shared_mutex> logs_stay(handle()->log_files);
     return db()->GetLiveFilesStorageInfo(options, &files_);
   }
 
@@ -175,7 +177,9 @@ Napi::Value QueueVerifyChecksums(Napi::Env env, const std::shared_ptr<Handle>& h
 }
 
 Napi::Value QueueCheckpoint(Napi::Env env, const std::shared_ptr<Handle>& handle, std::string path) {
-  return CallWorker::Queue(env, handle, [path = std::move(path)](rocksdb::DB* db) {
+  Handle* open = handle.get();  // kept alive by the worker
+  return CallWorker::Queue(env, handle, [open, path = std::move(path)](rocksdb::DB* db) {
+    const std::shared_lock<std::shared_mutex> logs_stay(open->log_files);
     rocksdb::Checkpoint* raw = nullptr;
     rocksdb::Status status = rocksdb::Checkpoint::Create(db, &raw);
     const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);

@@ -49,4 +49,13 @@ Napi::Value QueueTableProperties(Napi::Env env, const std::shared_ptr<Handle>& h
 Napi::Value QueueVerifyChecksums(Napi::Env env, const std::shared_ptr<Handle>& handle);
 Napi::Value QueueCheckpoint(Napi::Env env, const std::shared_ptr<Handle>& handle, std::string path);
 
+
+// replay.cc
+Napi::Value QueueReplay(const std::shared_ptr<Handle>& handle, const Napi::CallbackInfo& info);
+// verifyRecords(bytes, from, to, timeline, digest, sequence, stopSequence, stopTimeUs)
+Napi::Value VerifyRecords(const Napi::CallbackInfo& info);
+
+// log-files.cc
+Napi::Value QueueUnlinkArchivedLog(Napi::Env env, const std::shared_ptr<Handle>& handle, std::string name);
+
 }  // namespace cairn

@@ -2,6 +2,9 @@
 
 #include <rocksdb/write_batch.h>
 
+#include <shared_mutex>
+#include <vector>
+
 #include "database.h"
 #include "worker.h"
 
@@ -17,15 +20,32 @@ bool IsGap(const rocksdb::Status& status) {
   return status.IsNotFound() || (status.IsCorruption() && status.ToString().find("equence") != std::string::npos);
 }
 
+struct WalBatch {
+  uint64_t sequence;
+  uint32_t count;
+  std::string rep;
+};
+
 class ReadWorker : public Worker {
  public:
   ReadWorker(const std::shared_ptr<WalTail>& tail, size_t max_bytes)
-      : Worker(tail->handle()), tail_(tail), max_bytes_(max_bytes) {
-    tail->busy = true;
-  }
+      : Worker(tail->handle()), tail_(tail), max_bytes_(max_bytes) {}
 
  protected:
-  rocksdb::Status Execute() override { return tail_->Read(max_bytes_, &batches_); }
+  rocksdb::Status Execute() override {
+    size_t bytes = 0;
+    while (bytes < max_bytes_ && !handle()->stopping.load()) {
+      rocksdb::BatchResult result;
+      const rocksdb::Status status = tail_->Next(&result);
+      // What was read before a failure is good and is delivered first; the failure comes again at the next call.
+      if (!status.ok()) return batches_.empty() ? status : rocksdb::Status::OK();
+      if (result.writeBatchPtr == nullptr) break;
+      const std::string& rep = result.writeBatchPtr->Data();
+      batches_.push_back({result.sequence, result.writeBatchPtr->Count(), rep});
+      bytes += rep.size();
+    }
+    return rocksdb::Status::OK();
+  }
 
   Napi::Value Result(Napi::Env env) override {
     Napi::Array result = Napi::Array::New(env, batches_.size());
@@ -39,10 +59,7 @@ class ReadWorker : public Worker {
     return result;
   }
 
-  void Finished() override {
-    tail_->busy = false;
-    if (tail_->close_when_idle) tail_->Detach();
-  }
+  void Finished() override { tail_->End(); }
 
  private:
   std::shared_ptr<WalTail> tail_;
@@ -56,27 +73,44 @@ WalTail::WalTail(std::shared_ptr<Handle> handle, uint64_t from) : handle_(std::m
   handle_->Attach(this);
 }
 
-WalTail::~WalTail() {
-  Detach();
-  handle_->Remove(this);
-}
+WalTail::~WalTail() { handle_->Remove(this); }
 
 void WalTail::Detach() {
   detached_ = true;
   iterator_.reset();
 }
 
-rocksdb::Status WalTail::Read(size_t max_bytes, std::vector<WalBatch>* batches) {
+Napi::Value WalTail::Begin(Napi::Env env) {
+  if (busy_) return Rejected(env, rocksdb::Status::Busy("another call on this WAL reader is running"));
+  if (detached_) return Rejected(env, Closed());
+  busy_ = true;
+  return Napi::Value();
+}
+
+void WalTail::End() {
+  busy_ = false;
+  if (close_when_idle_) Detach();
+}
+
+void WalTail::Close() {
+  if (busy_) {
+    close_when_idle_ = true;
+  } else if (handle_->IsOpen()) {
+    Detach();
+  }
+}
+
+rocksdb::Status WalTail::Next(rocksdb::BatchResult* batch) {
   if (detached_) return Closed();
-  size_t bytes = 0;
-  while (bytes < max_bytes && !handle_->stopping.load()) {
+  const std::shared_lock<std::shared_mutex> logs_stay(handle_->log_files);
+  batch->writeBatchPtr.reset();
+  while (batch->writeBatchPtr == nullptr) {
     rocksdb::Status status = Advance();
     if (status.ok() && (iterator_ == nullptr || !iterator_->Valid())) return status;  // the tail
-    if (status.ok()) status = Take(batches, &bytes);
+    if (status.ok()) status = Take(batch);
     if (!status.ok()) {
       iterator_.reset();
-      // What was read before the failure is good and is delivered first; the failure comes again at the next call.
-      return batches->empty() ? status : rocksdb::Status::OK();
+      return status;
     }
   }
   return rocksdb::Status::OK();
@@ -103,7 +137,7 @@ rocksdb::Status WalTail::Advance() {
   return status;
 }
 
-rocksdb::Status WalTail::Take(std::vector<WalBatch>* batches, size_t* bytes) {
+rocksdb::Status WalTail::Take(rocksdb::BatchResult* batch) {
   rocksdb::BatchResult result = iterator_->GetBatch();
   const uint64_t first = result.sequence;
   const uint32_t count = result.writeBatchPtr->Count();
@@ -113,11 +147,9 @@ rocksdb::Status WalTail::Take(std::vector<WalBatch>* batches, size_t* bytes) {
     if (first + count <= next_) return rocksdb::Status::OK();
     return Gap(next_, first);
   }
-  const std::string& rep = result.writeBatchPtr->Data();
-  *bytes += rep.size();
-  batches->push_back({first, count, rep});
   next_ = first + count;
   delivered_ = true;
+  *batch = std::move(result);
   return rocksdb::Status::OK();
 }
 
@@ -135,20 +167,12 @@ WalReaderObject::WalReaderObject(const Napi::CallbackInfo& info) : Napi::ObjectW
 }
 
 Napi::Value WalReaderObject::Next(const Napi::CallbackInfo& info) {
-  if (tail_->busy) {
-    return Rejected(info.Env(), rocksdb::Status::Busy("another call on this WAL reader is running"));
-  }
-  if (tail_->detached()) return Rejected(info.Env(), Closed());
+  const Napi::Value refused = tail_->Begin(info.Env());
+  if (!refused.IsEmpty()) return refused;
   const size_t max_bytes = static_cast<size_t>(info[0].As<Napi::Number>().Int64Value());
   return Worker::Queue(info.Env(), std::make_unique<ReadWorker>(tail_, max_bytes));
 }
 
-void WalReaderObject::Close(const Napi::CallbackInfo&) {
-  if (tail_->busy) {
-    tail_->close_when_idle = true;
-  } else if (tail_->handle()->IsOpen()) {
-    tail_->Detach();
-  }
-}
+void WalReaderObject::Close(const Napi::CallbackInfo&) { tail_->Close(); }
 
 }  // namespace cairn

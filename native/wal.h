@@ -12,42 +12,42 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "handle.h"
 
 namespace cairn {
-
-struct WalBatch {
-  uint64_t sequence;
-  uint32_t count;
-  std::string rep;
-};
 
 class WalTail : public Attachment {
  public:
   WalTail(std::shared_ptr<Handle> handle, uint64_t from);
   ~WalTail() override;
 
-  // Appends batches of up to about max_bytes; none at the tail. In the pool.
-  rocksdb::Status Read(size_t max_bytes, std::vector<WalBatch>* batches);
+  // The next batch, whole; a null one at the tail. In the pool. A failure is reported again by the next call.
+  rocksdb::Status Next(rocksdb::BatchResult* batch);
   void Detach() override;
   bool detached() const { return detached_; }
 
-  bool busy = false;             // JavaScript thread: a next() is in the pool
-  bool close_when_idle = false;  // JavaScript thread: close() came meanwhile
+  // What the JavaScript objects that own a tail do around a call, on the JavaScript thread. Begin is null where a call
+  // may go to the pool, else the promise that says why not.
+  Napi::Value Begin(Napi::Env env);
+  void End();
+  void Close();
+
   const std::shared_ptr<Handle>& handle() const { return handle_; }
 
  private:
   // Positions iterator_ on a batch that holds or follows next_; leaves it null at the tail.
   rocksdb::Status Advance();
-  rocksdb::Status Take(std::vector<WalBatch>* batches, size_t* bytes);
+  // *batch stays null where the iterator stands on what was delivered already.
+  rocksdb::Status Take(rocksdb::BatchResult* batch);
 
   std::shared_ptr<Handle> handle_;
   std::unique_ptr<rocksdb::TransactionLogIterator> iterator_;
   uint64_t next_;          // first sequence that was not delivered yet
   bool delivered_ = false;  // later batches must begin exactly at next_
   bool detached_ = false;
+  bool busy_ = false;             // JavaScript thread: a call is in the pool
+  bool close_when_idle_ = false;  // JavaScript thread: close() came meanwhile
 };
 
 class WalReaderObject : public Napi::ObjectWrap<WalReaderObject> {

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CairnError } from '../base/errors.js';
+import type { FramedCommits, RecordProgress } from './types.js';
 
 export interface NativeStatus {
   code: number;
@@ -25,6 +26,25 @@ export interface NativeWalReader {
   close(): void;
 }
 
+export interface NativeCommitReader {
+  next(maxBytes: number, upToSequence: number, continues: boolean): Promise<FramedCommits>;
+  close(): void;
+}
+
+export type NativeMark = [prefix: Buffer, bytes: number, timeOffset: number, timelineOffset: number];
+
+/** A stop below 0: none. */
+export type NativeRange = [
+  bytes: Buffer,
+  from: number,
+  to: number,
+  timeline: number,
+  digest: Buffer,
+  sequence: number,
+  stopSequence: number,
+  stopTimeUs: number,
+];
+
 export interface NativeDatabase {
   close(): Promise<void>;
   /** The value's length (bytes are in slab at offset), -1 not found, -2 on disk, -3 slab full; or a large value. */
@@ -42,6 +62,16 @@ export interface NativeDatabase {
     snapshot: number,
   ): NativeIterator;
   updatesSince(sequence: number): NativeWalReader;
+  commitsSince(
+    sequenceFrom: number,
+    timeline: number,
+    digest: Buffer,
+    lastTimeUs: number,
+    ...mark: NativeMark
+  ): NativeCommitReader;
+  readCommit(sequence: number, unmarkedTimeUs: number, ...mark: NativeMark): Promise<Buffer | null>;
+  replay(...args: [...NativeRange, batchBytes: number]): Promise<RecordProgress>;
+  unlinkArchivedLog(name: string): Promise<void>;
   snapshot(): [id: number, sequence: number];
   releaseSnapshot(id: number): void;
   latestSequence(): number;
@@ -74,6 +104,7 @@ export interface NativeOpenOptions {
   walTtlSeconds?: number;
   fileChecksum?: string;
   paranoidChecks?: boolean;
+  load?: boolean;
   stopAtTornTail?: boolean;
 }
 
@@ -83,6 +114,7 @@ export interface Addon {
   lockFile(path: string): unknown;
   crc32c(bytes: Buffer, start: number, end: number): number;
   unlockFile(lock: unknown): void;
+  verifyRecords(...range: NativeRange): Promise<RecordProgress>;
   /** Waits for what is in the pool, then closes every database that this thread has open. */
   exiting(): void;
 }

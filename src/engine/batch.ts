@@ -6,7 +6,7 @@
  *   u32le count      records that take a sequence number (log data takes none)
  *   records          01 key value  |  00 key  |  0f from to  |  03 blob      each part: varint32 length, bytes
  *
- * Limits: a key or value below 4 GiB; a range deletion needs from <= to (the addon refuses it otherwise, since RocksDB
+ * Limits: a key or value below 4 GiB; a range deletion needs from < to (the addon refuses it otherwise, since RocksDB
  * would notice only after it had logged it).
  */
 

@@ -5,8 +5,19 @@
  */
 import type { NativeDatabase } from './addon.js';
 import { DatabaseIterator } from './block-iterator.js';
+import { DatabaseCommitReader, digestOf, markOf } from './commit-reader.js';
 import { engineError } from './status.js';
-import type { BlockIterator, Database, IterateOptions, LiveFile, Snapshot, TornTail, WalReader } from './types.js';
+import type {
+  BlockIterator,
+  CommitReader,
+  CommitReaderOptions,
+  Database,
+  IterateOptions,
+  LiveFile,
+  Snapshot,
+  TornTail,
+  WalReader,
+} from './types.js';
 import { DatabaseWalReader } from './wal-reader.js';
 
 const WRITE_SYNC = 1;
@@ -23,6 +34,15 @@ const ON_DISK = -2;
 /** Small cached values are handed out as views of a shared slab, as Node does with small Buffers. */
 const SLAB_BYTES = 16 * 1024;
 const MISSING = 0xffffffff;
+
+const natives = new WeakMap<Database, NativeDatabase>();
+
+/** For the engine's own operations that are no methods: what stands behind a database. */
+export function nativeOf(database: Database): NativeDatabase {
+  const native = natives.get(database);
+  if (native === undefined) throw new TypeError('this is no database that the engine opened');
+  return native;
+}
 
 class DatabaseSnapshot implements Snapshot {
   constructor(
@@ -50,6 +70,7 @@ export class RocksDatabase implements Database {
   ) {
     this.#native = native;
     this.path = path;
+    natives.set(this, native);
   }
 
   get closed(): boolean {
@@ -154,6 +175,14 @@ export class RocksDatabase implements Database {
   updatesSince(sequence: number): WalReader {
     const native = this.#runSync('read the WAL of', () => this.#native.updatesSince(sequence));
     return new DatabaseWalReader(native, this.path);
+  }
+
+  commitsSince(sequenceFrom: number, options: CommitReaderOptions): CommitReader {
+    const { timeline, digest, lastTimeUs, mark } = options;
+    const native = this.#runSync('read the WAL of', () =>
+      this.#native.commitsSince(sequenceFrom, timeline, digestOf(digest), lastTimeUs, ...markOf(mark)),
+    );
+    return new DatabaseCommitReader(native, this.path);
   }
 
   verifyChecksums(): Promise<void> {

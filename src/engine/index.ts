@@ -8,6 +8,7 @@ export {
   splitBatch,
 } from './batch-reader.js';
 export { decodeBlock, type Entry, visitBlock } from './block.js';
+export { readCommit, replayRecords, verifyRecords } from './commits.js';
 export { acquireFileLock } from './file-lock.js';
 export { type LogScan, listLogs, scanLog } from './log-scan.js';
 export { openDatabase, openSecondary } from './open.js';

@@ -13,6 +13,8 @@ export interface OpenOptions {
   /** Stored per table in RocksDB's MANIFEST while the table is written. */
   fileChecksum?: 'sha256' | 'crc32c' | 'none';
   paranoidChecks?: boolean;
+  /** For replayRecords: a memtable that takes records fastest. Nothing should be read until it is opened again. */
+  load?: boolean;
 }
 
 /** One file of getLiveFilesStorageInfo. */
@@ -78,6 +80,107 @@ export interface WalReader {
   close(): Promise<void>;
 }
 
+/** Which log data is a commit's mark: `bytes` bytes that begin with `prefix`; time and timeline in it are big endian. */
+export interface CommitMarkShape {
+  prefix: Buffer;
+  bytes: number;
+  /** Of the commit time, µs, 8 bytes. */
+  timeOffset: number;
+  /** Of the timeline, 4 bytes. */
+  timelineOffset: number;
+}
+
+export interface CommitReaderOptions {
+  /** Of the archive that is written. Marks of an earlier timeline are taken, of a later one refused. */
+  timeline: number;
+  /** The running digest at the sequence where reading begins. */
+  digest: Buffer;
+  /** The time of the commit before; a commit without a mark (somebody else's write) gets that of the one before it. */
+  lastTimeUs: number;
+  mark: CommitMarkShape;
+}
+
+/** A place in a records area: the first record that starts in one of its stretches of 64 KiB. */
+export interface FramedIndexEntry {
+  /** The record's first sequence. */
+  sequence: number;
+  timeUs: number;
+  /** From the beginning of the records area. */
+  offset: number;
+  /** The running digest before the record. */
+  digest: Buffer;
+}
+
+/** Consecutive commits as the records of a segment, back to back (docs/backup-format.md). */
+export interface FramedCommits {
+  records: Buffer;
+  /** Commits; 0: nothing to take now. */
+  count: number;
+  /** Exclusive. */
+  sequenceFrom: number;
+  sequenceTo: number;
+  /** 0 when count is 0. */
+  firstTimeUs: number;
+  lastTimeUs: number;
+  /** The running digest at sequenceFrom and at sequenceTo. */
+  digestFrom: Buffer;
+  digest: Buffer;
+  index: FramedIndexEntry[];
+}
+
+export interface CommitReader {
+  /**
+   * The next whole commits, up to about maxBytes (one always), none that ends after `upToSequence`; count 0 when there
+   * are none: at the tail, call again later. With `continues` they belong behind those of the last call, in the same
+   * segment: offsets and the index go on. WALGAP and others throw, once what lies before was delivered. One call at a time.
+   */
+  next(maxBytes: number, upToSequence: number, options?: { continues?: boolean }): Promise<FramedCommits>;
+  close(): Promise<void>;
+}
+
+/** Which records to check or apply, and what must hold where they begin. */
+export interface RecordRange {
+  /** Offsets in the bytes: of the first record, and where the last one ends. Default: all bytes. */
+  from?: number;
+  to?: number;
+  timeline: number;
+  /** The running digest before the first record. */
+  digest: Buffer;
+  /** The last sequence before the first record. */
+  expectedSequence: number;
+  /** Commits that end after it are not taken. */
+  stopAfterSequence?: number;
+  /** The first commit with a later time is not taken, nor what follows it. */
+  stopAfterTimeUs?: number;
+  /** What the running digest must be at `to`; compared unless the stop comes first. */
+  expectedDigest?: Buffer;
+}
+
+/** Where checking or applying records has come to. */
+export interface RecordProgress {
+  commits: number;
+  /** The last commit's last sequence; expectedSequence when none was taken. */
+  sequence: number;
+  /** 0 when none was taken. */
+  lastTimeUs: number;
+  digest: Buffer;
+  /** Of the first record that was not taken. */
+  offset: number;
+  /** Of the bodies taken. */
+  bytes: number;
+}
+
+/** A log that RocksDB has done with and moved to archive/. */
+export interface ArchivedLog {
+  name: string;
+  path: string;
+  number: number;
+  sizeBytes: number;
+  /** Of its first batch; null: it holds none. */
+  firstSequence: number | null;
+  modifiedMs: number;
+}
+
 /** What a crash left of the last log: everything from offset on was never whole, and is gone. */
 export interface TornTail {
   path: string;
@@ -111,6 +214,8 @@ export interface Database {
   /** RocksDB's own checkpoint: the reference, used in tests and by tools. */
   checkpoint(path: string): Promise<void>;
   updatesSince(sequence: number): WalReader;
+  /** Commits after `sequenceFrom` (exclusive; it must be a commit's last sequence, or 0), framed. */
+  commitsSince(sequenceFrom: number, options: CommitReaderOptions): CommitReader;
   /** Reads every block of every table and compares block checksums. */
   verifyChecksums(): Promise<void>;
   compactRange(gte?: Buffer, lt?: Buffer): Promise<void>;

@@ -21,7 +21,7 @@ export class DatabaseWalReader implements WalReader {
 
   next(maxBytes: number): Promise<WalBatch[]> {
     const result = this.#native.next(Math.max(1, Math.trunc(maxBytes))).catch(async (thrown: unknown) => {
-      throw await this.#explain(thrown);
+      throw await explainWalError(thrown, this.#path);
     });
     this.#running = result.catch(() => undefined);
     return result;
@@ -31,34 +31,33 @@ export class DatabaseWalReader implements WalReader {
     this.#native.close();
     await this.#running;
   }
+}
 
-  async #explain(thrown: unknown): Promise<CairnError> {
-    const gap = thrown instanceof Error ? /gap wanted=(\d+) found=(\d+)/.exec(thrown.message) : null;
-    if (gap === null) return engineError(thrown, `cannot read the WAL of ${this.#path}`, this.#path);
-    const wanted = Number(gap[1]);
-    const found = Number(gap[2]);
-    const damage =
-      found > 0 && found < wanted
-        ? null
-        : await findDamage(this.#path, wanted, found === 0 ? null : found).catch(() => null);
-    if (damage !== null) {
-      const offset = damage.damage?.offset ?? 0;
-      return new CairnError(
-        'MISCONF',
-        `commits from sequence ${wanted} on cannot be read: ${damage.path} is damaged at offset ${offset}`,
-        {
-          hint: 'Take a full backup now: the database may still hold in memory what the log has lost.',
-          details: { kind: 'corruption', path: this.#path, file: damage.path, offset, wanted, found },
-          cause: thrown,
-        },
-      );
-    }
-    return new CairnError('WALGAP', gapText(wanted, found, this.#path), {
-      hint: 'Take a full backup: it needs no log.',
-      details: { kind: 'gap', path: this.#path, wanted, found },
-      cause: thrown,
-    });
+/** What the addon threw while it read the WAL of the database at `path`: a gap or damage, or something else. */
+export async function explainWalError(thrown: unknown, path: string): Promise<CairnError> {
+  const gap = thrown instanceof Error ? /gap wanted=(\d+) found=(\d+)/.exec(thrown.message) : null;
+  if (gap === null) return engineError(thrown, `cannot read the WAL of ${path}`, path);
+  const wanted = Number(gap[1]);
+  const found = Number(gap[2]);
+  const damage =
+    found > 0 && found < wanted ? null : await findDamage(path, wanted, found === 0 ? null : found).catch(() => null);
+  if (damage !== null) {
+    const offset = damage.damage?.offset ?? 0;
+    return new CairnError(
+      'MISCONF',
+      `commits from sequence ${wanted} on cannot be read: ${damage.path} is damaged at offset ${offset}`,
+      {
+        hint: 'Take a full backup now: the database may still hold in memory what the log has lost.',
+        details: { kind: 'corruption', path, file: damage.path, offset, wanted, found },
+        cause: thrown,
+      },
+    );
   }
+  return new CairnError('WALGAP', gapText(wanted, found, path), {
+    hint: 'Take a full backup: it needs no log.',
+    details: { kind: 'gap', path, wanted, found },
+    cause: thrown,
+  });
 }
 
 /** found 0: nothing at or after it; found < wanted: the database ends there. */

@@ -121,7 +121,6 @@ t.test('deletions and range deletions take effect', async (t) => {
   const batch = new BatchBuilder();
   batch.delete(bytes('a'));
   batch.deleteRange(bytes('b'), bytes('d'));
-  batch.deleteRange(bytes('d'), bytes('d'));
   await db.write(batch.finish());
   t.same(await scan(db), [['d', '4']]);
 });
@@ -131,6 +130,9 @@ t.test('a malformed batch is refused before RocksDB logs it', async (t) => {
   await put(db, { a: '1' });
   const backwards = new BatchBuilder();
   backwards.deleteRange(bytes('z'), bytes('a'));
+  // RocksDB counts it but gives it no sequence number: after a flush and a restart the last sequence would be lower.
+  const empty = new BatchBuilder();
+  empty.deleteRange(bytes('a'), bytes('a'));
   const sound = new BatchBuilder();
   sound.put(bytes('k'), bytes('v'));
   const rep = sound.finish();
@@ -142,6 +144,7 @@ t.test('a malformed batch is refused before RocksDB logs it', async (t) => {
   const family = Buffer.concat([rep.subarray(0, 12), Buffer.from([0x05, 1, 1, 0x61, 1, 0x61])]);
   const cases = {
     'a range that ends before it starts': backwards.finish(),
+    'a range that ends where it starts': empty.finish(),
     'a wrong count': miscounted,
     'a merge': merge,
     'a single deletion': single,
