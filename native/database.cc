@@ -293,12 +293,23 @@ Napi::Value Database::Flush(const Napi::CallbackInfo& info) {
   return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->Flush(rocksdb::FlushOptions()); });
 }
 
+namespace {
+
+Napi::Value QueueFlushWal(Napi::Env env, const std::shared_ptr<Handle>& handle, bool sync) {
+  return CallWorker::Queue(env, handle, [handle, sync](rocksdb::DB* db) {
+    if (handle->log_failed) return rocksdb::Status::IOError("the log cannot be synced after a failed write");
+    return db->FlushWAL(sync);
+  });
+}
+
+}  // namespace
+
 Napi::Value Database::FlushWal(const Napi::CallbackInfo& info) {
-  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->FlushWAL(false); });
+  return QueueFlushWal(info.Env(), handle_, false);
 }
 
 Napi::Value Database::SyncWal(const Napi::CallbackInfo& info) {
-  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->FlushWAL(true); });
+  return QueueFlushWal(info.Env(), handle_, true);
 }
 
 Napi::Value Database::DisableFileDeletions(const Napi::CallbackInfo& info) {
@@ -336,7 +347,11 @@ Napi::Value Database::CompactRange(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Database::Resume(const Napi::CallbackInfo& info) {
-  return CallWorker::Queue(info.Env(), handle_, [](rocksdb::DB* db) { return db->Resume(); });
+  return CallWorker::Queue(info.Env(), handle_, [handle = handle_](rocksdb::DB* db) {
+    const rocksdb::Status resumed = db->Resume();
+    if (resumed.ok()) handle->log_failed = false;
+    return resumed;
+  });
 }
 
 Napi::Value Database::CatchUp(const Napi::CallbackInfo& info) {

@@ -62,7 +62,9 @@ class WriteWorker : public Worker {
     options.sync = (flags_ & kSync) != 0;
     options.disableWAL = (flags_ & kDisableWal) != 0;
     options.low_pri = (flags_ & kLowPriority) != 0;
-    return db()->Write(options, &batch);
+    const rocksdb::Status written = db()->Write(options, &batch);
+    if (!options.disableWAL) handle()->log_failed = !written.ok();
+    return written;
   }
 
   void Finished() override { napi_delete_reference(env_, buffer_); }

@@ -138,6 +138,13 @@ export class Repository {
     try {
       this.#lock = await this.#options.acquireLock();
     } catch (error) {
+      if (!(error instanceof CairnError) || error.details.kind !== 'locked') {
+        throw new CairnError(
+          'BACKUPFAILED',
+          `the repository ${this.store.location} cannot be written to: ${toCairnError(error, 'BACKUPFAILED').message}`,
+          { hint: "Give the server's user a writable repository; reading commands work.", cause: error },
+        );
+      }
       throw new CairnError('REPOLOCKED', `the repository ${this.store.location} is held by another server`, {
         hint: 'Stop that server, or give this one a repository of its own (backup.dir). Reading commands work.',
         cause: error,
