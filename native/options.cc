@@ -2,6 +2,7 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
+#include <rocksdb/memtablerep.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 
@@ -63,6 +64,11 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   options.WAL_size_limit_MB = 0;
 
   options.write_buffer_size = Number(object, "writeBufferBytes", 64 << 20);
+  if (Flag(object, "load", false)) {
+    // Sorted once, when it is flushed and in the background, rather than with every insertion; reading it is slow.
+    options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
+    options.allow_concurrent_memtable_write = false;
+  }
   options.max_background_jobs = static_cast<int>(Number(object, "maxBackgroundJobs", 2));
   options.max_open_files = -1;
   options.compression = rocksdb::kSnappyCompression;

@@ -121,9 +121,8 @@ rocksdb::Status WalTail::Advance() {
     iterator_->Next();
     const rocksdb::Status status = iterator_->status();
     if (status.ok()) return status;  // on a batch, or at the tail
+    // A log roll (TryAgain), a log that was unlinked ahead of it, damage: a fresh one says what there is.
     iterator_.reset();
-    // A log roll (TryAgain), or a gap that a fresh look may not see. Everything else is final.
-    if (!status.IsTryAgain() && !IsGap(status)) return status;
   }
   const uint64_t latest = handle_->db()->GetLatestSequenceNumber();
   if (next_ == latest + 1) return rocksdb::Status::OK();

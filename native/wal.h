@@ -4,7 +4,10 @@
 //   none     no iterator: made by GetUpdatesSince, once the database has reached the wanted sequence
 //   fresh    just made, Valid: its batch is taken without Next. Made and not Valid: thrown away, Next would abort
 //   started  was Valid once: Next is allowed from then on, also at the tail (not Valid, status OK)
-//   failed   status not OK: thrown away; TryAgain (after every log roll) starts over, all else is reported
+//   failed   status not OK: thrown away, and one made anew at the first batch that was not delivered; what fails then is
+//            reported. TryAgain (after every log roll) is normal; the others a log that was unlinked, or damage
+//
+// An unlinked log that an iterator has open is read to its end all the same.
 #pragma once
 
 #include <napi.h>

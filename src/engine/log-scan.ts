@@ -45,7 +45,7 @@ export async function scanLog(path: string, options: { headOnly?: boolean } = {}
   const file = await open(path, 'r');
   try {
     const walk = new LogWalk();
-    const buffer = Buffer.allocUnsafe(READ_BYTES);
+    const buffer = Buffer.allocUnsafe(options.headOnly === true ? BLOCK_BYTES : READ_BYTES);
     let offset = 0;
     for (;;) {
       const length = await fill(file, buffer, offset);
@@ -53,7 +53,7 @@ export async function scanLog(path: string, options: { headOnly?: boolean } = {}
         walk.block(buffer.subarray(at, Math.min(at + BLOCK_BYTES, length)), offset + at);
       }
       offset += length;
-      if (length < READ_BYTES || (options.headOnly === true && walk.firstSequence !== null)) break;
+      if (length < buffer.length || (options.headOnly === true && walk.firstSequence !== null)) break;
     }
     if (options.headOnly !== true) walk.end();
     return { path, sizeBytes: offset, firstSequence: walk.firstSequence, damage: walk.damage };

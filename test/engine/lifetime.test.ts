@@ -2,9 +2,17 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
-import { acquireFileLock, BatchBuilder, openDatabase } from '../../src/engine/index.js';
+import {
+  acquireFileLock,
+  BatchBuilder,
+  openDatabase,
+  readCommit,
+  replayRecords,
+  unlinkArchivedLog,
+} from '../../src/engine/index.js';
 import type { Database } from '../../src/engine/types.js';
 import { scratch } from '../support/scratch.js';
+import { anchor, MARK, readerFrom, TIMELINE } from './support/commits.js';
 import { bytes, database, failure, put, reopen, scan } from './support/databases.js';
 import { PROGRAM, program } from './support/start.js';
 
@@ -107,6 +115,10 @@ t.test('every call on a closed database is a typed error', async (t) => {
     liveFiles: () => db.liveFiles(),
     checkpoint: () => db.checkpoint(join(scratch(t), 'x')),
     updatesSince: () => db.updatesSince(1),
+    commitsSince: () => readerFrom(db, 0),
+    readCommit: () => readCommit(db, 1, MARK),
+    replayRecords: () => replayRecords(db, key, { timeline: TIMELINE, digest: anchor(), expectedSequence: 1 }),
+    unlinkArchivedLog: () => unlinkArchivedLog(db, '000004.log'),
     verifyChecksums: () => db.verifyChecksums(),
     compactRange: () => db.compactRange(),
     resume: () => db.resume(),

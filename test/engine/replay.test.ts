@@ -72,10 +72,11 @@ t.test('replayed on a copy of its base, any history gives the same content, sequ
     base: fc.array(group, { maxLength: 4 }),
     delta: fc.array(group, { minLength: 1, maxLength: 8 }),
     batchBytes: fc.constantFrom(1, 60, 1 << 20),
+    load: fc.boolean(),
     stop: fc.nat(),
   });
   await fc.assert(
-    fc.asyncProperty(history, async ({ base, delta, batchBytes, stop }) => {
+    fc.asyncProperty(history, async ({ base, delta, batchBytes, load, stop }) => {
       const db = await database(t, FOREVER);
       const model = new Model();
       const states: [string, string][][] = [];
@@ -106,7 +107,7 @@ t.test('replayed on a copy of its base, any history gives the same content, sequ
       const at = stop % (states.length + 1);
       const records = parseRecords(framed.records, framed.digestFrom);
       const stopAfterSequence = at === 0 ? from : (records[at - 1] as TestRecord).lastSequence;
-      const target = await reopen(t, copy);
+      const target = await reopen(t, copy, { load });
       const range = { timeline: TIMELINE, digest: framed.digestFrom, expectedSequence: from };
       const half = await replayRecords(target, framed.records, { ...range, stopAfterSequence, batchBytes });
       t.match(half, { commits: at, sequence: stopAfterSequence });
@@ -127,6 +128,26 @@ t.test('replayed on a copy of its base, any history gives the same content, sequ
     }),
     { numRuns: 40 },
   );
+});
+
+t.test('opened for loading, a database takes many memtables of changes', async (t) => {
+  const db = await database(t, FOREVER);
+  for (let round = 0; round < 8; round++) {
+    const batch = new BatchBuilder();
+    for (let i = 0; i < 2000; i++) batch.put(bytes(`key-${(i * 7919) % 3001}`), Buffer.alloc(100, round));
+    batch.deleteRange(bytes(`key-${round}`), bytes(`key-${round}9`));
+    batch.delete(bytes('key-2000'));
+    await db.write(batch.finish());
+  }
+  const framed = await framedFrom(db, 0);
+  const target = await database(t, { load: true, writeBufferBytes: 64 << 10 });
+  const range = { timeline: TIMELINE, digest: anchor(), expectedSequence: 0, expectedDigest: framed.digest };
+  t.match(await replayRecords(target, framed.records, { ...range, batchBytes: 1 << 16 }), { commits: 8 });
+  await target.flush();
+  await target.close();
+  const again = await reopen(t, target.path);
+  t.equal(again.latestSequence(), db.latestSequence());
+  t.same(await scan(again), await scan(db));
 });
 
 t.test('a replay stops at every commit and every time, with the digest of that moment', async (t) => {

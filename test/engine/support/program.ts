@@ -3,13 +3,34 @@ import { randomBytes } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
 import type { CairnError } from '../../../src/base/errors.js';
-import { acquireFileLock, BatchBuilder, openDatabase } from '../../../src/engine/index.js';
+import {
+  acquireFileLock,
+  BatchBuilder,
+  openDatabase,
+  readCommit,
+  replayRecords,
+  verifyRecords,
+} from '../../../src/engine/index.js';
+import { frameRecord } from '../../../src/format/segment.js';
+import { anchor, EVERYTHING, MARK, readerFrom, TIMELINE } from './commits.js';
 
 const [what, path] = process.argv.slice(2) as [string, string];
 const OPTIONS = { createIfMissing: true, walTtlSeconds: 'forever', writeBufferBytes: 1 << 20 } as const;
 
 function say(line: string): void {
   process.stdout.write(`${line}\n`);
+}
+
+/** Leaves a replay into a database of its own and a verification of records in flight. */
+async function replaying(): Promise<void> {
+  const target = await openDatabase(`${path}-target-${process.pid}`, { createIfMissing: true, load: true });
+  const value = randomBytes(100_000);
+  const body = Buffer.concat([Buffer.from([1, 1, 0x61, 0xa0, 0x8d, 6]), value]);
+  const records = Array.from({ length: 500 }, (_, i) => frameRecord({ sequence: i + 1, timeUs: i, count: 1, body }));
+  const area = Buffer.concat(records);
+  const range = { timeline: TIMELINE, digest: anchor(), expectedSequence: 0 };
+  replayRecords(target, area, range).catch(() => undefined);
+  verifyRecords(area, range).catch(() => undefined);
 }
 
 /** Leaves reads, writes, a flush, a compaction, a verification and a scan in flight. */
@@ -26,6 +47,11 @@ async function busy() {
   db.updatesSince(db.latestSequence())
     .next(1 << 20)
     .catch(ignore);
+  readerFrom(db, 0)
+    .next(1 << 30, EVERYTHING)
+    .catch(ignore);
+  readCommit(db, db.latestSequence(), MARK).catch(ignore);
+  await replaying();
   db.snapshot();
   for (let i = 0; i < 20; i++) db.write(fill(), { sync: i % 5 === 0 }).catch(ignore);
   db.get(Buffer.from('key-1-1')).catch(ignore);
