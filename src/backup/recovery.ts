@@ -24,6 +24,11 @@ export interface Timeline {
   forkCommitCount: number;
   /** When another one took over, µs; null: it is the current one, or nobody knows. */
   endedUs: number | null;
+  /**
+   * The last sequence that it has: of the current one what the live database has, of an ended one what was cut when it
+   * ended. Absent or null: not known. Where commits up to it are missing the end of a line is not mistaken for a rest.
+   */
+  endSequence?: number | null;
 }
 
 /** A state that files alone yield: a full backup, or the full that an increment rests on. */
@@ -58,4 +63,41 @@ export interface RecoveryPath {
   base: Base;
   /** In order; each continues where the one before ends. Empty: the base is the target. */
   steps: { timeline: number; from: number; to: number }[];
+}
+
+/** Everything that is known, for decisions that need all of it. */
+export interface RecoveryFacts {
+  timelines: readonly Timeline[];
+  bases: readonly Base[];
+  coverage: readonly Coverage[];
+  /** The live timeline; null: none is (a foreign repository). */
+  current: number | null;
+  /**
+   * The current timeline has no commit up to this moment that is newer than the newest one known (covered, or in a
+   * base); null: not known, because nothing is archived or commits at its end are missing.
+   */
+  completeThroughUs: number | null;
+}
+
+/** Consecutive states of one timeline that can be restored: all sequences and all moments, both ends included. */
+export interface Stretch {
+  timeline: number;
+  from: number;
+  to: number;
+  fromUs: number;
+  toUs: number;
+}
+
+/** A hole: what lies after `from` up to `to` is not available. */
+export interface Hole {
+  timeline: number;
+  from: number;
+  to: number;
+}
+
+/** A path to a moment. Its last step may go further than the moment: the caller leaves out commits after `stopUs`. */
+export interface TimedPath extends RecoveryPath {
+  stopUs: number;
+  /** The target's sequence where the facts tell it, and then the steps end there; null: reading segments will tell. */
+  sequence: number | null;
 }
