@@ -115,9 +115,11 @@ export class Catalog {
     return Math.max(0, ...this.#manifests.keys(), ...this.#states.keys());
   }
 
-  /** States without a manifest: what an interrupted create or delete leaves. */
-  orphanStates(): number[] {
-    return [...this.#states.keys()].filter((id) => !this.#manifests.has(id));
+  /** States without a manifest: what an interrupted create or delete leaves, or what is left when somebody lost manifests. */
+  orphanStates(): { id: number; list: string | null }[] {
+    return [...this.#states]
+      .filter(([id]) => !this.#manifests.has(id))
+      .map(([id, { value }]) => ({ id, list: value?.list_sha256 ?? null }));
   }
 
   /** The file list of a backup; errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */

@@ -87,7 +87,7 @@ async function stage(files: LiveFile[], staging: string): Promise<CutFile[]> {
   const staged: CutFile[] = [];
   for (const file of files) {
     const path = join(staging, file.name);
-    if (file.contents === null) await link(join(file.directory, file.name), path);
+    if (file.contents === null) await link(join(file.directory, file.name), path).catch(gone(file));
     else await atomicWriteFile(path, file.contents);
     staged.push({
       name: file.name,
@@ -103,4 +103,16 @@ async function stage(files: LiveFile[], staging: string): Promise<CutFile[]> {
 /** RocksDB's directory entry order does not matter; a list is stored sorted so that equal states have equal lists. */
 export function byName(a: { name: string }, b: { name: string }): number {
   return a.name < b.name ? -1 : a.name > b.name ? 1 : 0;
+}
+
+/** A live file that the database has open but that is not there any more: somebody removed it. */
+function gone(file: LiveFile): (error: NodeJS.ErrnoException) => never {
+  return (error) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new CairnError('BACKUPFAILED', `the live file ${file.name} is gone from ${file.directory}`, {
+      hint: 'Restore the newest good backup in place, before a restart needs the file. Nothing was listed, nothing was pruned.',
+      details: { file: file.name },
+      cause: error,
+    });
+  };
 }

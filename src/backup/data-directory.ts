@@ -141,6 +141,12 @@ export class DataDirectory {
     if (this.#live?.fresh === true) await this.replaceLive({ ...this.#live, fresh: false });
   }
 
+  /** The databases that are here while LIVE, which would name the live and the kept ones, is lost; oldest first. */
+  async unnamedDatabases(except: string): Promise<string[]> {
+    if (this.#live !== null) return [];
+    return (await readdir(this.path)).filter((entry) => /^db-[0-9]{6,}$/.test(entry) && entry !== except).sort();
+  }
+
   /** A name that no database here has or had. */
   async nextDatabaseName(): Promise<string> {
     const numbers = [...(await readdir(this.path)), ...(this.#live?.kept.map((kept) => kept.name) ?? [])]

@@ -1,6 +1,7 @@
 /**
  * Removing what nothing refers to. An object may go when no manifest's file list names it. As long as one backup's
- * list cannot be read, nobody knows what it refers to, and nothing is removed: space is cheaper than a backup.
+ * list cannot be read, nobody knows what it refers to, and nothing is removed: space is cheaper than a backup. What a
+ * state names whose manifest is gone stays as well, until the sweep has judged it.
  *
  * Order: a manifest goes before its objects, so that a crash between leaves surplus objects, never a backup with holes.
  */
@@ -35,6 +36,12 @@ async function references(repository: Repository, log: Log): Promise<References 
       return null;
     }
   }
+  for (const { id, list: hash } of repository.catalog.orphanStates()) {
+    if (hash === null || lists.has(hash)) continue;
+    const list = await repository.catalog.readList(hash, id).catch(() => null);
+    lists.add(hash);
+    for (const file of list?.files ?? []) files.add(file.sha256);
+  }
   return { lists, files };
 }
 
@@ -62,12 +69,21 @@ export async function collectGarbage(repository: Repository, log: Log): Promise<
   return freed;
 }
 
-/** What a crash left: partial objects, states without a manifest, objects without a reference. Needs the lock. */
+/**
+ * What a crash left: partial objects, a state without a manifest, objects without a reference. Needs the lock. A crash leaves one
+ * such state at most; several mean that somebody lost manifests, and what these name must be there when they come back.
+ */
 export async function sweepRepository(repository: Repository, log: Log): Promise<void> {
   const partial = await repository.store.sweepPartial();
   await repository.catalog.refresh();
   const orphans = repository.catalog.orphanStates();
-  for (const id of orphans) await repository.store.delete(stateKey(id));
+  if (orphans.length > 1) {
+    log.error('manifests are missing, nothing of their backups is removed: bring backups/ back from a copy', {
+      ids: orphans.map(({ id }) => id),
+    });
+  } else {
+    for (const { id } of orphans) await repository.store.delete(stateKey(id));
+  }
   const freedBytes = await collectGarbage(repository, log);
   if (partial > 0 || orphans.length > 0 || freedBytes > 0) {
     log.info('repository swept', {

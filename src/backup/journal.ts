@@ -15,6 +15,8 @@ export interface Journal<T> {
 
 export function fileJournal<T>(path: string, isRecord: (value: unknown) => value is T): Journal<T> {
   let tail: Promise<unknown> = Promise.resolve();
+  /** The last append failed and may have left a part of a line. */
+  let torn = false;
   /** Appends run one after the other, so that lines never interleave. */
   const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
     const next = tail.then(work, work);
@@ -36,7 +38,10 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
       inTurn(async () => {
         const file = await open(path, 'a', 0o600);
         try {
-          await file.appendFile(`${JSON.stringify(record)}\n`);
+          const line = `${torn ? '\n' : ''}${JSON.stringify(record)}\n`;
+          torn = true;
+          await file.appendFile(line);
+          torn = false;
         } finally {
           await file.close();
         }
@@ -47,6 +52,11 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
       await tail;
     },
   };
+}
+
+/** A journal whose appends never fail: a full disk must not keep anybody from pruning or restoring. `failed` is told. */
+export function lenientJournal<T>(journal: Journal<T>, failed: (error: unknown) => void): Journal<T> {
+  return { ...journal, append: (record) => journal.append(record).catch(failed) };
 }
 
 /** For a server without a data directory of its own (serve --data-dir): nothing outlives it. */

@@ -8,7 +8,7 @@ import type { KeyspaceKind, LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
 import type { Store } from '../storage/store.js';
 import type { DataDirectory } from './data-directory.js';
-import { fileJournal, type Journal, memoryJournal } from './journal.js';
+import { fileJournal, type Journal, lenientJournal, memoryJournal } from './journal.js';
 import { type OperationRecord, Operations } from './operations.js';
 import { onSameDevice } from './paths.js';
 import { Repository } from './repository.js';
@@ -34,7 +34,11 @@ export interface OpenBackupOptions {
 export async function openBackupService(options: OpenBackupOptions): Promise<BackupService> {
   const { directory, store, clock, log } = options;
   const journal: Journal<OperationRecord> =
-    directory === null ? memoryJournal() : fileJournal(join(directory.path, 'operations.jsonl'), isOperationRecord);
+    directory === null
+      ? memoryJournal()
+      : lenientJournal(fileJournal(join(directory.path, 'operations.jsonl'), isOperationRecord), (error) =>
+          log.warn('an operation could not be noted in operations.jsonl', { error }),
+        );
   const { operations, interrupted } = await Operations.open(journal, clock);
   for (const record of interrupted) {
     log.warn('an operation was interrupted by a stop of the server', { operation: record.operation, ids: record.ids });

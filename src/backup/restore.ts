@@ -193,8 +193,10 @@ export async function restorePrevious(
     operation.checkpoint();
     const sequence = database.latestSequence();
     const position = await context.readPosition(database, kept.keyspace);
+    // One that was not open when it was replaced has to say itself where it stands.
+    const left = kept.sequence === null ? Math.max(kept.timeline, position?.timeline ?? 0) : kept.timeline;
     const fork: Fork = {
-      parent: kept.timeline,
+      parent: left,
       forkSequence: sequence,
       forkAt: formatTime(kept.replaced_at_us),
       forkCommitCount: position?.commitCount ?? kept.commit_count ?? 0,
@@ -216,7 +218,7 @@ export async function restorePrevious(
       target: 'in-place',
       sequence,
       timestamp: formatTime(kept.replaced_at_us),
-      timeline: kept.timeline,
+      timeline: left,
       commits_replayed: 0,
       bytes: 0,
       duration_ms: Math.round((clock.nowUs() - begunUs) / 1000),
@@ -288,11 +290,10 @@ async function swap(
     if (position !== null) left = { timeline: position.timeline, commitCount: position.commitCount };
     const nowUs = live.nowUs();
     const keptBefore = (before?.kept ?? []).filter((kept) => kept.name !== successor.name);
-    const kept: KeptDatabase[] =
+    const keptNow: Omit<KeptDatabase, 'replaced_at_us'>[] =
       before === null
-        ? keptBefore
+        ? await lostDatabases(directory, successor)
         : [
-            ...keptBefore,
             {
               name: before.live,
               database_id: before.database_id,
@@ -300,9 +301,10 @@ async function swap(
               timeline: before.timeline,
               sequence: position?.sequence ?? null,
               commit_count: position?.commitCount ?? null,
-              replaced_at_us: Math.max(clock.nowUs(), (directory.previous?.replaced_at_us ?? 0) + 1),
             },
           ];
+    const replacedAtUs = Math.max(clock.nowUs(), (directory.previous?.replaced_at_us ?? 0) + 1);
+    const kept = [...keptBefore, ...keptNow.map((each, at) => ({ ...each, replaced_at_us: replacedAtUs + at }))];
     const next: LiveDocument = {
       format: 1,
       live: successor.name,
@@ -329,6 +331,16 @@ async function swap(
   });
   if (removed.length > 0) log.info('kept databases removed', { removed });
   return { downtimeMs, previousName: before?.live ?? null, previous: left };
+}
+
+/** LIVE was lost: which of the databases was live nobody knows, so all are kept, the one with the highest number as the newest. */
+async function lostDatabases(
+  directory: DataDirectory,
+  successor: Successor,
+): Promise<Omit<KeptDatabase, 'replaced_at_us'>[]> {
+  const { databaseId: database_id, keyspace } = successor;
+  const names = await directory.unnamedDatabases(successor.name);
+  return names.map((name) => ({ name, database_id, keyspace, timeline: 1, sequence: null, commit_count: null }));
 }
 
 interface Fork {
