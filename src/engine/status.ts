@@ -8,6 +8,7 @@
  *   closed, shutting down       MISCONF   kind closed
  *   no such database            MISCONF   kind missing
  *   a gap in the WAL            WALGAP    kind gap       (wal-reader.ts)
+ *   not where records begin     MISCONF   kind sequence  (commits.ts)
  *   anything else               MISCONF   kind storage, or invalid for a wrong argument
  */
 import { CairnError } from '../base/errors.js';
@@ -20,6 +21,7 @@ export type EngineErrorKind =
   | 'closed'
   | 'missing'
   | 'gap'
+  | 'sequence'
   | 'invalid'
   | 'unsupported'
   | 'busy'
