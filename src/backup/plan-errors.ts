@@ -114,16 +114,16 @@ function surroundingHole(history: History, { timeline, sequence, us }: Failure):
   return { timeline: line.timeline, from, to };
 }
 
-function baseText(history: History, { timeline, us }: Failure, id: number): string {
+function baseText(history: History, { timeline, sequence }: Failure, id: number): string {
   const base = history.timelines.flatMap((line) => history.bases(line.timeline)).find((other) => other.id === id);
   if (base === undefined) return `backup ${id} cannot be restored from`;
   const where = `backup ${id} is of ${formatTime(base.timestampUs)}, sequence ${base.sequence} of timeline ${base.timeline}`;
   if (!history.lineage(timeline).some((line) => line.timeline === base.timeline)) {
     return `${where}, which timeline ${timeline} does not continue`;
   }
-  return base.timeline === timeline || us === undefined
+  return base.timeline === timeline || base.sequence > sequence
     ? `${where}, which is later`
-    : `${where}, which timeline ${timeline} left before that`;
+    : `${where}, after timeline ${timeline} left that line`;
 }
 
 /** "Reachable: timeline 2 from … to … (sequences 5 to 90, 1 gap), timeline 1 …": the line and its ancestors. */
