@@ -120,7 +120,7 @@ function sinceWindowStart(
   let to = Number.MAX_SAFE_INTEGER;
   for (const { timeline, forkSequence } of ancestry) {
     const isStart = timeline === start.timeline;
-    // A base before the line's own part would be on the parent; nothing below the fork is ever cut here then.
+    // A line that forked before the own part of its parent takes nothing from that part: its span is empty.
     spans.push({ timeline, from: isStart ? start.sequence : Math.min(forkSequence, to), to });
     if (isStart) break;
     to = Math.min(to, forkSequence);

@@ -13,7 +13,7 @@ import type { Base, Coverage, RecoveryFacts, RecoveryPath, Timeline } from '../.
 import { windows } from '../../src/backup/window.js';
 import { CairnError } from '../../src/base/errors.js';
 import { parseTime } from '../../src/base/time.js';
-import { base, type Commit, line, type Past, pasts, since } from './support/histories.js';
+import { base, type Commit, isInPast, line, lineageOf, type Past, pasts, since } from './support/histories.js';
 
 const at = (clock: string): number => parseTime(`2026-01-28T${clock}Z`).us;
 
@@ -257,14 +257,12 @@ t.test('C4: a moment in a gap, and one behind it', async (t) => {
 
 /** A base as the naive model sees it: a position in the list of commits that led to a target. */
 function walks(past: Past, timeline: number, path: readonly Commit[], index: number, us: number | null) {
-  const lineage = ancestry(past.facts.timelines, timeline);
   const target = path[index]?.to ?? 0;
   const found: { cost: number; whole: boolean }[] = [];
   for (const candidate of past.facts.bases) {
-    const depth = lineage.findIndex((other) => other.timeline === candidate.timeline);
-    if (depth < 0 || lineage.slice(0, depth).some((other) => candidate.sequence > other.forkSequence)) continue;
+    if (!isInPast(past.facts.timelines, timeline, candidate)) continue;
     if (candidate.sequence > target) continue;
-    if (us !== null && depth === 0 && candidate.timestampUs > us) continue;
+    if (us !== null && candidate.timeline === timeline && candidate.timestampUs > us) continue;
     const rest = path.slice(0, index + 1).filter(({ to }) => to > candidate.sequence);
     found.push({
       cost: candidate.sizeBytes + (target - candidate.sequence) * REPLAY_COST_BYTES,
@@ -320,7 +318,7 @@ t.test(
 
 /** The line that had a moment, from the beginnings and forks of all lines between it and the one asked for. */
 function naiveLine(timelines: readonly Timeline[], timeline: number, us: number): number | null {
-  const lineage = ancestry(timelines, timeline);
+  const lineage = lineageOf(timelines, timeline);
   const index = lineage.findIndex((other) => us >= other.beganUs);
   const passed = lineage.slice(0, index);
   return index >= 0 && passed.every(({ forkUs }) => forkUs !== null && us <= forkUs)

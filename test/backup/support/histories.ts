@@ -150,3 +150,21 @@ export function since(
     own.parent === null ? [] : since(lines, commits, own.parent).filter(({ to }) => to <= own.forkSequence);
   return [...earlier, ...(commits.get(timeline) ?? [])];
 }
+
+/** The line and its ancestors, newest first. */
+export function lineageOf(lines: readonly Timeline[], timeline: number): Timeline[] {
+  const own = lines.find((other) => other.timeline === timeline);
+  if (own === undefined) return [];
+  return own.parent === null ? [own] : [own, ...lineageOf(lines, own.parent)];
+}
+
+/** True for a state that this timeline has in its past: taken on it, or on an ancestor and not after the fork. */
+export function isInPast(
+  lines: readonly Timeline[],
+  timeline: number,
+  state: { timeline: number; sequence: number },
+): boolean {
+  const lineage = lineageOf(lines, timeline);
+  const depth = lineage.findIndex((other) => other.timeline === state.timeline);
+  return depth >= 0 && lineage.slice(0, depth).every((other) => state.sequence <= other.forkSequence);
+}
