@@ -11,6 +11,7 @@
         "native/crc32c.cc",
         "native/database.cc",
         "native/handle.cc",
+        "native/info-log.cc",
         "native/iterator.cc",
         "native/live-files.cc",
         "native/lock.cc",

@@ -9,6 +9,7 @@
 #include <limits>
 
 #include "checksum.h"
+#include "info-log.h"
 
 namespace cairn {
 namespace {
@@ -77,8 +78,7 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   // Files that an iterator was the last to use are deleted in the background, not on the thread that closes it.
   options.avoid_unnecessary_blocking_io = true;
   options.bytes_per_sync = 1 << 20;
-  options.keep_log_file_num = 5;
-  options.max_log_file_size = 10 << 20;
+  options.info_log = MakeInfoLog(request.secondary_path.empty() ? request.path : request.secondary_path);
   options.statistics = rocksdb::CreateDBStatistics();
   options.statistics->set_stats_level(rocksdb::StatsLevel::kExceptHistogramOrTimers);
   options.stats_dump_period_sec = 0;

@@ -1,6 +1,6 @@
 /** A real file system of limited size: the only honest ENOSPC. Needs root (a tmpfs mount); tests skip without it. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, statfsSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, statfsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { scratch } from './scratch.js';
@@ -39,7 +39,8 @@ export function smallDisk(t: Test, megabytes: number): SmallDisk {
   return {
     path,
     freeBytes,
-    fillUpTo: (bytes) => writeFileSync(ballast, Buffer.alloc(Math.max(0, freeBytes() - bytes))),
+    // Appended: the room must not be free for a moment in between.
+    fillUpTo: (bytes) => appendFileSync(ballast, Buffer.alloc(Math.max(0, freeBytes() - bytes))),
     free: () => writeFileSync(ballast, ''),
   };
 }
