@@ -23,7 +23,6 @@ t.test(
     await first.stop();
     symlinkSync(join(dir, 'db-000001'), join(root, 'link'));
     symlinkSync(dir, join(root, 'dir-link'));
-    symlinkSync(join(root, 'file'), join(root, 'file-link'));
     const names = (): string[] =>
       readdirSync(root, { recursive: true })
         .map(String)
@@ -34,18 +33,14 @@ t.test(
       join(dir, 'db-000001'),
       join(dir, 'db-000001', 'backups'),
       join(dir, 'db-000007', 'backups'),
-      join(dir, 'db-000001', '..', 'db-000001', 'x'),
       dir,
-      `${dir}/`,
       root,
       '/',
       '',
-      join(root, 'link'),
       join(root, 'link', 'backups'),
       join(root, 'dir-link'),
       join(root, 'file'),
       join(root, 'file', 'below'),
-      join(root, 'file-link'),
       join(target, 'backups'),
     ];
     for (const place of places) {

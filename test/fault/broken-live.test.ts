@@ -21,16 +21,11 @@ const file = (dir: string, pattern: RegExp): string => {
 
 const harms: Record<string, Harm> = {
   'its MANIFEST is truncated': (dir) => truncateSync(file(dir, /^MANIFEST-/), 20),
-  'its MANIFEST is gone': (dir) => rmSync(file(dir, /^MANIFEST-/)),
   'CURRENT is gone': (dir) => rmSync(join(database(dir), 'CURRENT')),
   'CURRENT is garbage': (dir) => writeFileSync(join(database(dir), 'CURRENT'), 'MANIFEST-999999\n'),
   'a table is gone': (dir) => rmSync(file(dir, /\.sst$/)),
   'the whole directory is gone': (dir) => rmSync(database(dir), { recursive: true }),
-  'the directory is empty': (dir) => {
-    for (const name of readdirSync(database(dir))) rmSync(join(database(dir), name), { recursive: true });
-  },
   'LIVE is damaged': (dir) => flipBit(join(dir, 'LIVE'), 30),
-  'LIVE is empty': (dir) => writeFileSync(join(dir, 'LIVE'), ''),
   'LIVE is gone': (dir) => rmSync(join(dir, 'LIVE')),
 };
 

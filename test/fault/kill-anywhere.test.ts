@@ -11,7 +11,7 @@ import { admin, list } from '../support/admin.js';
 import { startServer } from '../support/built-server.js';
 import { scratch } from '../support/scratch.js';
 
-const ROUNDS = 8;
+const ROUNDS = 5;
 
 /** One operation after the other until the server is gone; what is refused (busy, in use, nothing there) is fine. */
 async function operate(client: Redis, restored: () => void): Promise<void> {
