@@ -1,5 +1,5 @@
 /**
- * CREATE, from the cut to the manifest.
+ * CREATE of a full, from the cut to the manifest; increment.ts is the other kind.
  *
  *   cut → space check → copy what the repository lacks (hashed in the same pass) → file list → [verify]
  *       → state → manifest (the commit point) → latest → retention
@@ -26,8 +26,9 @@ import {
   newState,
   stateKey,
 } from '../format/index.js';
-import type { LivePort } from '../keyspace/port.js';
+import type { KeyspaceKind, LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
+import type { Archiver } from './archiver.js';
 import { type Cut, type CutFile, takeCut } from './cut.js';
 import type { DataDirectory } from './data-directory.js';
 import { collectGarbage } from './garbage.js';
@@ -54,6 +55,7 @@ export interface CreateRequest {
 
 export interface CreateContext {
   live: LivePort;
+  archiver: Archiver;
   directory: DataDirectory;
   repository: Repository;
   tableHashes: TableHashes;
@@ -73,10 +75,10 @@ export async function createFull(
   request: CreateRequest,
   operation: Operation,
 ): Promise<void> {
-  const { live, directory, repository, clock, log } = context;
+  const { live, repository, clock, log } = context;
   const startedUs = clock.nowUs();
   operation.phase = 'cut';
-  const cut = await takeCut(live, directory, String(id));
+  const cut = await cutWithChain(context, id);
   try {
     operation.checkpoint();
     const { list, storedBytes } = await storeFiles(context, cut, operation);
@@ -100,10 +102,7 @@ export async function createFull(
     }
 
     operation.phase = 'manifest';
-    const header = await repository.header();
-    if (header === null) throw new CairnError('BACKUPFAILED', 'REPOSITORY.json vanished while the backup was made');
-    const finishedUs = Math.max(clock.nowUs(), startedUs);
-    const manifest: Omit<Manifest, 'format' | 'self_sha256'> = {
+    await writeManifest(context, operation, startedUs, verifications, {
       id,
       type: 'full',
       label: request.label,
@@ -113,49 +112,107 @@ export async function createFull(
       sequence_from: 0,
       sequence_to: cut.position.sequence,
       timestamp: formatTime(cut.takenAtUs),
-      started_at: formatTime(startedUs),
-      finished_at: formatTime(finishedUs),
-      duration_ms: Math.round((finishedUs - startedUs) / 1000),
       files: list.files.length,
       size,
       stored_size: storedBytes + (shared === null ? listBytes.length : 0),
       list: { sha256: listHash, files: list.files.length, size },
-      cut: {
-        last_commit_at: cut.position.lastCommitUs === 0 ? null : formatTime(cut.position.lastCommitUs),
-        commit_count: cut.position.commitCount,
-        key_counts: cut.position.keyCounts,
-        keyspace: live.kind,
-      },
+      cut: stateOf(cut.position, live.kind),
       span: null,
-      database_id: header.database_id,
-      repository_id: header.repository_id,
-      host: context.host,
+      pin: request.pin,
       trigger: request.trigger,
-      versions: context.versions,
-    };
-    const manifestBytes = encodeManifest(manifest);
-    const state = {
-      ...newState(id, sha256(manifestBytes), {
-        pinned: request.pin,
-        list_sha256: listHash,
-      }),
-      verifications,
-    };
-    operation.checkpoint();
-    await repository.store.put(stateKey(id), encodeState(state));
-    operation.committed = 'its manifest is being written';
-    await repository.store.put(manifestKey(id), manifestBytes, {
-      ifAbsent: true,
-      beforeVisible: () => faultPoint('manifest-written'),
     });
-    await faultPoint('manifest-renamed');
-    await repository.catalog.refresh();
   } catch (error) {
     await cleanUp(repository, id, log);
     throw error;
   } finally {
     await cut.release().catch((error: unknown) => log.warn('staging could not be removed', { id, error }));
   }
+}
+
+/** The cut, with the archive's chain going on from there: increments rest on that. */
+function cutWithChain({ live, directory, archiver }: CreateContext, id: number): Promise<Cut> {
+  return archiver.turn(async () => {
+    await archiver.ready();
+    const cut = await takeCut(live, directory, String(id));
+    try {
+      await archiver.continueFrom(cut.position);
+      return cut;
+    } catch (error) {
+      await cut.release();
+      throw error;
+    }
+  });
+}
+
+export function stateOf(position: Position, keyspace: KeyspaceKind): Manifest['cut'] {
+  return {
+    last_commit_at: position.lastCommitUs === 0 ? null : formatTime(position.lastCommitUs),
+    commit_count: position.commitCount,
+    key_counts: position.keyCounts,
+    keyspace,
+  };
+}
+
+/** What a manifest says that depends on the kind of backup; the rest is the same for all. */
+export type ManifestContent = Pick<
+  Manifest,
+  | 'id'
+  | 'type'
+  | 'label'
+  | 'parent'
+  | 'base'
+  | 'timeline'
+  | 'sequence_from'
+  | 'sequence_to'
+  | 'timestamp'
+  | 'files'
+  | 'size'
+  | 'stored_size'
+  | 'list'
+  | 'cut'
+  | 'span'
+  | 'trigger'
+> & { pin: boolean };
+
+/** State, then manifest: the commit point. */
+export async function writeManifest(
+  context: CreateContext,
+  operation: Operation,
+  startedUs: number,
+  verifications: BackupState['verifications'],
+  content: ManifestContent,
+): Promise<void> {
+  const { repository, clock, host, versions } = context;
+  const { pin, trigger, ...rest } = content;
+  const header = await repository.header();
+  if (header === null) throw new CairnError('BACKUPFAILED', 'REPOSITORY.json vanished while the backup was made');
+  const { id, type, label, parent, base, timeline, sequence_from, sequence_to, timestamp, ...sizes } = rest;
+  const finishedUs = Math.max(clock.nowUs(), startedUs);
+  const manifestBytes = encodeManifest({
+    ...{ id, type, label, parent, base, timeline, sequence_from, sequence_to, timestamp },
+    started_at: formatTime(startedUs),
+    finished_at: formatTime(finishedUs),
+    duration_ms: Math.round((finishedUs - startedUs) / 1000),
+    ...sizes,
+    database_id: header.database_id,
+    repository_id: header.repository_id,
+    host,
+    trigger,
+    versions,
+  });
+  const state = {
+    ...newState(id, sha256(manifestBytes), { pinned: pin, list_sha256: rest.list.sha256 }),
+    verifications,
+  };
+  operation.checkpoint();
+  await repository.store.put(stateKey(id), encodeState(state));
+  operation.committed = 'its manifest is being written';
+  await repository.store.put(manifestKey(id), manifestBytes, {
+    ifAbsent: true,
+    beforeVisible: () => faultPoint('manifest-written'),
+  });
+  await faultPoint('manifest-renamed');
+  await repository.catalog.refresh();
 }
 
 /** Copies what the repository lacks. Returns the list of all files and the bytes that this backup added. */
@@ -228,7 +285,7 @@ function rotten(file: CutFile, actual: string): CairnError {
 }
 
 /** After a failure: the half-made backup's state and objects go at once; what cannot be removed now is swept later. */
-async function cleanUp(repository: Repository, id: number, log: Log): Promise<void> {
+export async function cleanUp(repository: Repository, id: number, log: Log): Promise<void> {
   try {
     await repository.catalog.refresh();
     if (repository.catalog.get(id) !== null) return;

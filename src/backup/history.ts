@@ -10,12 +10,13 @@
  * A moment belongs to a state when it is known that no commit lies between them. Known it is from the state's own time
  * up to the next covered commit, to a later base or fork at the same sequence, or to the end of the line.
  */
-import type { Base, Coverage, Hole, RecoveryFacts, Stretch, Timeline } from './recovery.js';
+import type { Base, Coverage, Hole, Point, RecoveryFacts, Stretch, Timeline } from './recovery.js';
 
 export class History {
   readonly #lines: Map<number, Timeline>;
   readonly #bases: Map<number, Base[]>;
   readonly #coverage: Map<number, Coverage[]>;
+  readonly #points: Map<number, Point[]>;
   readonly #forks: Map<number, Timeline[]>;
   readonly #ends = new Map<number, number>();
   readonly #stretches = new Map<number, Stretch[]>();
@@ -23,6 +24,7 @@ export class History {
   constructor(private readonly facts: RecoveryFacts) {
     this.#lines = new Map(facts.timelines.map((line) => [line.timeline, line]));
     this.#bases = grouped(facts.bases, (base) => base.timeline);
+    this.#points = grouped(facts.points ?? [], (point) => point.timeline);
     this.#forks = grouped(facts.timelines, (line) => line.parent ?? 0);
     this.#coverage = new Map(
       [...grouped(facts.coverage, (piece) => piece.timeline)].map(([timeline, pieces]) => [timeline, joined(pieces)]),
@@ -101,6 +103,7 @@ export class History {
     const known: (number | null | undefined)[] = [
       line?.forkSequence === sequence ? line.beganUs : null,
       ...this.bases(timeline).map((base) => (base.sequence === sequence ? base.timestampUs : null)),
+      ...this.#pointsOf(timeline).map((point) => (point.sequence === sequence ? point.us : null)),
       ...this.forks(timeline).map((fork) => (fork.forkSequence === sequence ? fork.forkUs : null)),
       ...this.coverage(timeline).map((piece) => (piece.to === sequence ? piece.lastUs : null)),
       ...this.coverage(timeline).map((piece) => (piece.from === sequence ? piece.firstUs - 1 : null)),
@@ -151,6 +154,7 @@ export class History {
     if (piece !== undefined) {
       const later = [
         ...this.bases(timeline).map((base) => ({ sequence: base.sequence, us: base.timestampUs })),
+        ...this.#pointsOf(timeline),
         ...this.forks(timeline).map((fork) => ({ sequence: fork.forkSequence, us: fork.forkUs ?? -1 })),
       ].filter((state) => state.us >= us && state.sequence > piece.from);
       const from = Math.max(piece.from, ...states.map((state) => state.sequence));
@@ -177,14 +181,19 @@ export class History {
     return starts.sort((a, b) => a.sequence - b.sequence || a.us - b.us);
   }
 
-  /** The states of which a time is known: the fork, the bases, the ends of covered pieces. */
+  /** The states of which a time is known: the fork, the bases, the increments, the ends of covered pieces. */
   #states(timeline: number): { sequence: number; us: number }[] {
     const line = this.#lines.get(timeline);
     return [
       ...(line === undefined || line.parent === null ? [] : [{ sequence: line.forkSequence, us: line.beganUs }]),
       ...this.bases(timeline).map((base) => ({ sequence: base.sequence, us: base.timestampUs })),
+      ...this.#pointsOf(timeline),
       ...this.coverage(timeline).map((piece) => ({ sequence: piece.to, us: piece.lastUs })),
     ];
+  }
+
+  #pointsOf(timeline: number): readonly Point[] {
+    return this.#points.get(timeline) ?? [];
   }
 }
 

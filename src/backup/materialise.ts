@@ -1,23 +1,26 @@
 /**
- * From a backup to a directory that RocksDB opens, in one pass over the bytes: every file is hashed while it is copied,
+ * From a source to a directory that RocksDB opens, in one pass over the bytes: every file is hashed while it is copied,
  * and nothing is opened before all of them match. The directory shares no inode with repository or live data.
  *
  *   check presence of all objects, disk space → copy and hash → [files-staged]
- *     → open (RocksDB replays the log's tail), flush, close → [replayed]
+ *     → open (RocksDB replays the log's tail), replay segments, flush, close → [replayed]
+ *     → open again, prove
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { freeBytes, fsyncDirectory, makeDirectory, removeTree } from '../base/fs.js';
-import { formatTime } from '../base/time.js';
 import type { Database, OpenOptions } from '../engine/types.js';
-import { type FileList, fileKey, type Manifest } from '../format/index.js';
-import type { KeyspaceKind, Position } from '../keyspace/port.js';
+import { fileKey } from '../format/index.js';
+import type { KeyspaceKind, KnownPosition, Position } from '../keyspace/port.js';
+import { survey } from '../keyspace/survey.js';
 import { StoreObjectMissing } from '../storage/store.js';
 import type { Operation } from './operations.js';
 import { forEachAtOnce } from './parallel.js';
+import { replaySteps } from './replay.js';
 import type { Repository } from './repository.js';
+import { filesBytes, replayBytes, type Source } from './source.js';
 import { requireSpace } from './space.js';
 import { checkFiles, damage } from './verify.js';
 
@@ -26,12 +29,8 @@ export interface MaterialiseContext {
   openDatabase: (path: string, options?: OpenOptions) => Promise<Database>;
   /** Where a database says it is (its reserved key); null for a raw one, which does not say. */
   readPosition: (database: Database, kind: KeyspaceKind) => Promise<Position | null>;
-}
-
-export interface Source {
-  id: number;
-  manifest: Manifest;
-  list: FileList;
+  /** Makes a native database that nobody serves say itself where it is, by one commit more, past the log. */
+  correctPosition: (database: Database, known: KnownPosition & { timeline: number }) => Promise<unknown>;
 }
 
 const COPIES_AT_ONCE = 2;
@@ -46,7 +45,12 @@ export async function checkSource(
   operation.phase = 'plan';
   const check = await checkFiles(context.repository, source.id, source.list, 'QUICK', operation);
   if (check.error !== null) throw check.error;
-  requireSpace('the restored data', targetParent, source.manifest.size, await freeBytes(targetParent));
+  requireSpace('the restored data', targetParent, restoredBytes(source), await freeBytes(targetParent));
+}
+
+/** What a restore writes, or a little less: commits become tables. */
+export function restoredBytes(source: Source): number {
+  return filesBytes(source) + replayBytes(source);
 }
 
 /** Copies and replays into `path`, which must not exist. On failure nothing is left of it. */
@@ -59,7 +63,7 @@ export async function materialise(
 ): Promise<void> {
   operation.phase = 'copy';
   if (options.keepProgress !== true) {
-    operation.bytesTotal = source.manifest.size;
+    operation.bytesTotal = restoredBytes(source);
     operation.bytesDone = 0;
   }
   await makeDirectory(path);
@@ -69,8 +73,10 @@ export async function materialise(
     await faultPoint('files-staged');
     operation.checkpoint();
     operation.phase = 'replay';
-    const database = await openStaged(context, source, path);
+    const load = source.steps.length > 0;
+    const database = await openStaged(context, source, path, { walTtlSeconds: 0, load });
     try {
+      await replaySteps(context.repository, database, source, operation);
       await database.flush();
     } finally {
       await database.close();
@@ -138,9 +144,14 @@ async function copyFiles(
   throw error;
 }
 
-async function openStaged(context: MaterialiseContext, source: Source, path: string): Promise<Database> {
+async function openStaged(
+  context: MaterialiseContext,
+  source: Source,
+  path: string,
+  options: OpenOptions,
+): Promise<Database> {
   try {
-    return await context.openDatabase(path, { createIfMissing: false });
+    return await context.openDatabase(path, { ...options, createIfMissing: false });
   } catch (error) {
     throw new CairnError(
       'BACKUPVERIFY',
@@ -153,49 +164,68 @@ async function openStaged(context: MaterialiseContext, source: Source, path: str
   }
 }
 
+/** An opened state that is what it should be. */
+export interface Proven {
+  /** The caller owns it. */
+  database: Database;
+  /** Set where the state does not say itself where it is: it ends inside a write group, or is a raw one. */
+  position: KnownPosition | null;
+}
+
 /**
- * Opens a materialised directory and proves that it is what the manifest promised: sequence, timeline, commit count, last commit
- * time and key counts. The caller owns the handle.
+ * Opens a materialised directory and proves that it is what the source promised: sequence, timeline, commit count, last
+ * commit time and key counts. Throws BACKUPVERIFY naming every number that differs.
  */
-export async function openProven(context: MaterialiseContext, source: Source, path: string): Promise<Database> {
-  const database = await openStaged(context, source, path);
+export async function openProven(
+  context: MaterialiseContext,
+  source: Source,
+  path: string,
+  options: OpenOptions = {},
+): Promise<Proven> {
+  const database = await openStaged(context, source, path, options);
   try {
-    await proveState(context, source, database);
-    return database;
+    return { database, position: await proveState(context, source, database) };
   } catch (error) {
     await database.close();
     throw error;
   }
 }
 
-/** Throws BACKUPVERIFY naming every number that differs from CREATE's record. */
-export async function proveState(context: MaterialiseContext, source: Source, database: Database): Promise<void> {
-  const { manifest } = source;
+async function proveState(
+  context: MaterialiseContext,
+  source: Source,
+  database: Database,
+): Promise<KnownPosition | null> {
+  const { id, goal, keyspace } = source;
   const differences: string[] = [];
   const compare = (name: string, expected: unknown, actual: unknown): void => {
     if (expected !== actual) differences.push(`${name} ${actual} instead of ${expected}`);
   };
-  compare('sequence', manifest.sequence_to, database.latestSequence());
-  const position = await context.readPosition(database, manifest.cut.keyspace);
-  if (position !== null) {
-    compareTimeline(compare, manifest.timeline, position.timeline);
-    compare('commit count', manifest.cut.commit_count, position.commitCount);
-    compare(
-      'last commit',
-      manifest.cut.last_commit_at,
-      position.lastCommitUs === 0 ? null : formatTime(position.lastCommitUs),
-    );
-    compare('key counts', manifest.cut.key_counts.join(), position.keyCounts.join());
+  compare('sequence', goal.sequence, database.latestSequence());
+  const stated = await context.readPosition(database, keyspace);
+  const isStale = stated !== null && source.steps.length > 0 && stated.commitCount < goal.commitCount;
+  if (stated !== null && !isStale) {
+    compareTimeline(compare, goal.timeline, stated.timeline);
+    compare('commit count', goal.commitCount, stated.commitCount);
+    if (goal.lastCommitUs !== null) compare('last commit', goal.lastCommitUs, stated.lastCommitUs);
+    if (goal.keyCounts !== null) compare('key counts', goal.keyCounts.join(), stated.keyCounts.join());
   }
-  if (differences.length === 0) return;
-  throw new CairnError(
-    'BACKUPVERIFY',
-    `backup ${source.id}: every checksum fits, but the restored state has ${differences.join(', ')}`,
-    {
-      hint: 'Restore from another backup, and report this: it should not happen.',
-      details: { id: source.id, differences },
-    },
-  );
+  if (differences.length > 0) {
+    throw new CairnError(
+      'BACKUPVERIFY',
+      `backup ${id}: every checksum fits, but the restored state has ${differences.join(', ')}`,
+      {
+        hint: 'Restore from another backup, and report this: it should not happen.',
+        details: { id, differences },
+      },
+    );
+  }
+  if (stated !== null && !isStale) return null;
+  return {
+    lastCommitUs: goal.lastCommitUs ?? 0,
+    commitCount: goal.commitCount,
+    keyCounts: goal.keyCounts ?? (await survey(database, keyspace)).keyCounts,
+  };
 }
 
 /**

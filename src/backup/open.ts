@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { WallClock } from '../base/clock.js';
 import { removeTree } from '../base/fs.js';
 import type { Database, FileLock, OpenOptions } from '../engine/types.js';
-import type { KeyspaceKind, LivePort, Position } from '../keyspace/port.js';
+import type { KeyspaceKind, KnownPosition, LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
 import type { Store } from '../storage/store.js';
 import type { DataDirectory } from './data-directory.js';
@@ -27,6 +27,7 @@ export interface OpenBackupOptions {
   versions: { cairn: string; rocksdb: string; node: string };
   openDatabase: (path: string, options?: OpenOptions) => Promise<Database>;
   readPosition: (database: Database, kind: KeyspaceKind) => Promise<Position | null>;
+  correctPosition: (database: Database, known: KnownPosition & { timeline: number }) => Promise<unknown>;
   /** Takes the OS lock on a file; throws when another process holds it. */
   acquireLock: (path: string) => Promise<FileLock> | FileLock;
 }

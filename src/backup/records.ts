@@ -74,6 +74,8 @@ export interface RestoreRecord {
   last_commit_at: string | null;
   timeline_new: number | null;
   commits_left_behind: number | null;
+  /** Segments that were, or would be, read. */
+  segments: number | null;
 }
 
 export interface DeleteRecord {
@@ -118,7 +120,12 @@ export function backupRecord(entry: BackupEntry): BackupRecord {
 }
 
 /** The same for a backup that is being made. */
-export function runningRecord(id: number, type: string, label: string | null, startedAtUs: number): BackupRecord {
+export function runningRecord(
+  id: number,
+  type: string | null,
+  label: string | null,
+  startedAtUs: number,
+): BackupRecord {
   return {
     id,
     type,

@@ -58,6 +58,13 @@ export interface Coverage {
   lastUs: number;
 }
 
+/** A moment of which a backup says at which sequence its line was. */
+export interface Point {
+  timeline: number;
+  sequence: number;
+  us: number;
+}
+
 /** What a restore does: copy a base, then replay commits along the ancestry. */
 export interface RecoveryPath {
   base: Base;
@@ -70,6 +77,8 @@ export interface RecoveryFacts {
   timelines: readonly Timeline[];
   bases: readonly Base[];
   coverage: readonly Coverage[];
+  /** What increments, which are no bases, tell of moments without commits. */
+  points?: readonly Point[];
   /** The live timeline; null: none is (a foreign repository). */
   current: number | null;
   /**

@@ -95,8 +95,10 @@ export async function prune(
   nowUs: number,
   dryRun: boolean,
   log: Log,
+  windowBase: () => number | null,
 ): Promise<PruneRecord> {
   await repository.catalog.refresh();
+  const window = windowBase();
   const entries = repository.catalog.entries();
   const decisions = decideRetention(
     entries.map((entry) => ({
@@ -105,6 +107,7 @@ export async function prune(
       pinned: entry.state.pinned,
       finishedAtUs: entry.manifest === null ? null : timeOf(entry.manifest.finished_at),
       usedBy: userOf(operations, entry.id),
+      windowBase: entry.id === window,
     })),
     policy,
     nowUs,

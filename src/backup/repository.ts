@@ -14,19 +14,18 @@ import type { FileLock } from '../engine/types.js';
 import {
   decodeRepositoryHeader,
   encodeRepositoryHeader,
-  encodeTimeline,
   FormatError,
   formatNumber,
   parseNumber,
-  parseTimelineKey,
   type RepositoryHeader,
   type TimelineRecord,
-  timelineKey,
 } from '../format/index.js';
 import type { Log } from '../observability/log.js';
 import { type Store, StoreObjectMissing } from '../storage/store.js';
 import { Catalog } from './catalog.js';
 import { sweepRepository } from './garbage.js';
+import { Segments } from './segments.js';
+import { Timelines } from './timelines.js';
 
 export interface RepositoryOptions {
   store: Store;
@@ -48,6 +47,8 @@ const NEXT_ID_KEY = 'next_id';
 export class Repository {
   readonly store: Store;
   readonly catalog: Catalog;
+  readonly segments: Segments;
+  readonly timelines: Timelines;
   readonly #options: RepositoryOptions;
   #lock: FileLock | null = null;
   #swept: Promise<void> | null = null;
@@ -58,6 +59,8 @@ export class Repository {
     this.store = options.store;
     this.#options = options;
     this.catalog = new Catalog(options.store, options.log);
+    this.segments = new Segments(options.store, options.log);
+    this.timelines = new Timelines(options.store, options.log);
   }
 
   /** null: there is none yet. Damage and newer formats throw. */
@@ -271,14 +274,13 @@ export class Repository {
   }
 
   async putTimeline(timeline: TimelineRecord): Promise<void> {
-    await this.store.put(timelineKey(timeline.timeline), encodeTimeline(timeline));
+    await this.timelines.put(timeline);
   }
 
-  /** A number that no timeline here has, nor the live one. */
+  /** A number that no timeline here has, nor the live one, nor any segment. */
   async nextTimeline(): Promise<number> {
-    let highest = this.#options.timeline();
-    for await (const { key } of this.store.list('timelines/')) highest = Math.max(highest, parseTimelineKey(key) ?? 0);
-    return highest + 1;
+    await this.timelines.refresh();
+    return Math.max(this.#options.timeline(), this.timelines.highest, ...this.segments.timelines()) + 1;
   }
 
   async close(): Promise<void> {

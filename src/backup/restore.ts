@@ -5,39 +5,37 @@
  *
  *   build db-N.building beside the live database, which serves on      [files-staged] [replayed]
  *   rename to db-N, open, prove                                        [proven]
- *   record the new timeline in the repository                          [timeline-recorded]
- *   ── swap: writes drained, LOADING ──
- *      LIVE flips to db-N                                              [pointer-written]   ← the instant that counts
- *      the handle that was proven takes over                           [reopened]
- *   ── serves again ──
- *   the old handle closes, its directory is kept                       [old-kept]
+ *   swap (swap.ts)
  *
  * A kill before LIVE flips leaves the old state, after it the new one; what else lies around is swept at the start.
  */
 import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { WallClock } from '../base/clock.js';
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { fsyncDirectory, makeDirectory, removeTree, renameDurably } from '../base/fs.js';
 import { formatTime } from '../base/time.js';
 import type { Database } from '../engine/types.js';
-import type { KeyspaceKind, LivePort } from '../keyspace/port.js';
-import type { Log } from '../observability/log.js';
-import type { DataDirectory, KeptDatabase, LiveDocument } from './data-directory.js';
+import type { DataDirectory, KeptDatabase } from './data-directory.js';
 import { emptiness, isRocksDirectory } from './data-directory.js';
-import { checkSource, type MaterialiseContext, materialise, openProven, type Source } from './materialise.js';
+import { historyOf } from './history.js';
+import {
+  checkSource,
+  type MaterialiseContext,
+  materialise,
+  openProven,
+  type Proven,
+  restoredBytes,
+} from './materialise.js';
 import type { Operation } from './operations.js';
 import type { RestoreRecord } from './records.js';
+import type { Source } from './source.js';
+import { type SwapContext, type Swapped, swap } from './swap.js';
 
-export interface RestoreContext extends MaterialiseContext {
-  live: LivePort;
+export interface RestoreContext extends MaterialiseContext, SwapContext {
   /** null for a server that serves a plain directory. */
   directory: DataDirectory | null;
   restoreDirectory: string;
-  keepPreviousUs: () => number;
-  clock: WallClock;
-  log: Log;
 }
 
 const TARGET_NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}$/;
@@ -76,7 +74,7 @@ export async function restoreTo(
   try {
     await materialise(context, source, building, operation);
     operation.phase = 'prove';
-    await (await openProven(context, source, building)).close();
+    await finishPlain(context, source, await openProven(context, source, building, { walTtlSeconds: 0 }));
     await faultPoint('proven');
     operation.checkpoint();
     operation.committed = 'the restored directory is being put in place';
@@ -96,6 +94,18 @@ export async function restoreTo(
   return { ...record, downtime_ms: 0 };
 }
 
+/** Whoever serves the directory later knows nothing but what it says itself. A raw one says nothing: its keys are counted. */
+async function finishPlain(context: RestoreContext, source: Source, { database, position }: Proven): Promise<void> {
+  try {
+    if (position !== null && source.keyspace === 'native') {
+      await context.correctPosition(database, { ...position, timeline: source.goal.timeline });
+      await database.flush();
+    }
+  } finally {
+    await database.close();
+  }
+}
+
 /** Where RESTORE … TO builds: beside the target, hidden, named in the journal so that a start can sweep it. */
 export function partialPath(path: string, operation: Operation): string {
   return join(dirname(path), `.partial-${operation.record.number}-${operation.record.startedAtUs}`);
@@ -104,14 +114,6 @@ export function partialPath(path: string, operation: Operation): string {
 export interface InPlaceRequest {
   /** Refused unless the live timeline is this one. */
   ifTimeline: number | null;
-}
-
-/** What the swap needs beside the database: recorded in LIVE in the same instant. */
-interface Successor {
-  name: string;
-  databaseId: string;
-  keyspace: KeyspaceKind;
-  timeline: number;
 }
 
 export async function restoreInPlace(
@@ -129,41 +131,44 @@ export async function restoreInPlace(
   const name = await directory.nextDatabaseName();
   const path = directory.databasePath(name);
   const building = `${path}.building`;
-  let database: Database | null = null;
+  let proven: Proven | null = null;
   try {
     await materialise(context, source, building, operation);
     operation.phase = 'prove';
     await renameDurably(building, path);
-    database = await openProven(context, source, path);
+    proven = await openProven(context, source, path);
     await faultPoint('proven');
     operation.checkpoint();
-    const { manifest } = source;
-    const timeline = await recordTimeline(context, {
-      parent: manifest.timeline,
-      forkSequence: manifest.sequence_to,
-      forkAt: manifest.timestamp,
-      forkCommitCount: manifest.cut.commit_count,
-      reason: 'restore',
-      backup: source.id,
-    });
-    operation.checkpoint();
-    const successor: Successor = {
-      name,
-      databaseId: header.database_id,
-      keyspace: manifest.cut.keyspace,
-      timeline,
-    };
-    const swapped = await swap(context, directory, successor, database, operation);
-    database = null;
+    const { goal } = source;
+    const swapped = await swap(
+      context,
+      directory,
+      {
+        name,
+        databaseId: header.database_id,
+        keyspace: source.keyspace,
+        ...proven,
+        fork: {
+          parent: goal.timeline,
+          forkSequence: goal.sequence,
+          forkAt: goal.timestamp,
+          forkCommitCount: goal.commitCount,
+          reason: 'restore',
+          backup: source.id,
+        },
+      },
+      operation,
+    );
+    proven = null;
     return {
       ...restoreRecord(source, 'in-place', { begunUs, endedUs: clock.nowUs() }),
       downtime_ms: swapped.downtimeMs,
       previous_dir: swapped.previousName === null ? null : directory.databasePath(swapped.previousName),
-      timeline_new: timeline,
-      commits_left_behind: leftBehind(source, swapped),
+      timeline_new: swapped.timeline,
+      commits_left_behind: leftBehind(context, source, swapped),
     };
   } catch (error) {
-    await database?.close();
+    await proven?.database.close();
     await removeTree(building);
     if (directory.live?.live !== name) await removeTree(path);
     throw error;
@@ -178,7 +183,7 @@ export async function restorePrevious(
 ): Promise<RestoreRecord> {
   const directory = requireDirectory(context.directory);
   requireTimeline(directory, request.ifTimeline);
-  const { clock, repository } = context;
+  const { clock } = context;
   const begunUs = clock.nowUs();
   const kept = directory.previous;
   if (kept === null) {
@@ -195,23 +200,26 @@ export async function restorePrevious(
     const position = await context.readPosition(database, kept.keyspace);
     // One that was not open when it was replaced has to say itself where it stands.
     const left = kept.sequence === null ? Math.max(kept.timeline, position?.timeline ?? 0) : kept.timeline;
-    const fork: Fork = {
-      parent: left,
-      forkSequence: sequence,
-      forkAt: formatTime(kept.replaced_at_us),
-      forkCommitCount: position?.commitCount ?? kept.commit_count ?? 0,
-      reason: 'previous',
-      backup: null,
-    };
-    // The way back must work without the repository too: it may be what was lost.
-    const timeline = (await repository.isWritable()) ? await recordTimeline(context, fork) : localTimeline(directory);
-    const successor: Successor = {
-      name: kept.name,
-      databaseId: kept.database_id,
-      keyspace: kept.keyspace,
-      timeline,
-    };
-    const swapped = await swap(context, directory, successor, database, operation);
+    const swapped = await swap(
+      context,
+      directory,
+      {
+        name: kept.name,
+        databaseId: kept.database_id,
+        keyspace: kept.keyspace,
+        database,
+        position: null,
+        fork: {
+          parent: left,
+          forkSequence: sequence,
+          forkAt: formatTime(kept.replaced_at_us),
+          forkCommitCount: position?.commitCount ?? kept.commit_count ?? 0,
+          reason: 'previous',
+          backup: null,
+        },
+      },
+      operation,
+    );
     database = null;
     return {
       id: null,
@@ -227,8 +235,9 @@ export async function restorePrevious(
       base: null,
       sequence_from: null,
       last_commit_at: position === null || position.lastCommitUs === 0 ? null : formatTime(position.lastCommitUs),
-      timeline_new: timeline,
+      timeline_new: swapped.timeline,
       commits_left_behind: null,
+      segments: 0,
     };
   } catch (error) {
     await database?.close();
@@ -261,120 +270,6 @@ async function openKept(context: RestoreContext, directory: DataDirectory, kept:
   );
 }
 
-interface Swapped {
-  downtimeMs: number;
-  previousName: string | null;
-  /** Of the state that was left; null when none was open. */
-  previous: { timeline: number; commitCount: number } | null;
-}
-
-/** The exchange itself. Until LIVE is written the old database serves on; from then on the new one does. */
-async function swap(
-  context: RestoreContext,
-  directory: DataDirectory,
-  successor: Successor,
-  database: Database,
-  operation: Operation,
-): Promise<Swapped> {
-  const { live, clock, log } = context;
-  operation.phase = 'swap';
-  operation.committed = 'it is past its swap';
-  const before = directory.live;
-  let left: Swapped['previous'] = null;
-  // Where the swap fails the old database serves on: LIVE must name it again, or a start would lose its later writes.
-  const flipBack = async (error: unknown): Promise<never> => {
-    if (before !== null && directory.live !== before) await directory.replaceLive(before);
-    throw error;
-  };
-  const exchanged = live.exchange(async (position) => {
-    if (position !== null) left = { timeline: position.timeline, commitCount: position.commitCount };
-    const nowUs = live.nowUs();
-    const keptBefore = (before?.kept ?? []).filter((kept) => kept.name !== successor.name);
-    const keptNow: Omit<KeptDatabase, 'replaced_at_us'>[] =
-      before === null
-        ? await lostDatabases(directory, successor)
-        : [
-            {
-              name: before.live,
-              database_id: before.database_id,
-              keyspace: before.keyspace,
-              timeline: before.timeline,
-              sequence: position?.sequence ?? null,
-              commit_count: position?.commitCount ?? null,
-            },
-          ];
-    const replacedAtUs = Math.max(clock.nowUs(), (directory.previous?.replaced_at_us ?? 0) + 1);
-    const kept = [...keptBefore, ...keptNow.map((each, at) => ({ ...each, replaced_at_us: replacedAtUs + at }))];
-    const next: LiveDocument = {
-      format: 1,
-      live: successor.name,
-      database_id: successor.databaseId,
-      keyspace: successor.keyspace,
-      timeline: successor.timeline,
-      clock_floor_us: nowUs,
-      fresh: false,
-      kept,
-    };
-    await directory
-      .replaceLive(next)
-      .then(() => faultPoint('pointer-written'))
-      .catch(flipBack);
-    return { database, timeline: successor.timeline, kind: successor.keyspace };
-  });
-  const { previous, downtimeMs } = await exchanged.catch(flipBack);
-  await faultPoint('reopened');
-  await previous?.close().catch((error: unknown) => log.warn('the replaced database did not close cleanly', { error }));
-  await faultPoint('old-kept');
-  const removed = await directory.pruneKept(context.keepPreviousUs(), clock.nowUs()).catch((error: unknown) => {
-    log.warn('kept databases could not be removed', { error });
-    return [];
-  });
-  if (removed.length > 0) log.info('kept databases removed', { removed });
-  return { downtimeMs, previousName: before?.live ?? null, previous: left };
-}
-
-/** LIVE was lost: which of the databases was live nobody knows, so all are kept, the one with the highest number as the newest. */
-async function lostDatabases(
-  directory: DataDirectory,
-  successor: Successor,
-): Promise<Omit<KeptDatabase, 'replaced_at_us'>[]> {
-  const { databaseId: database_id, keyspace } = successor;
-  const names = await directory.unnamedDatabases(successor.name);
-  return names.map((name) => ({ name, database_id, keyspace, timeline: 1, sequence: null, commit_count: null }));
-}
-
-interface Fork {
-  parent: number;
-  forkSequence: number;
-  forkAt: string;
-  forkCommitCount: number;
-  reason: 'restore' | 'previous';
-  backup: number | null;
-}
-
-/** A timeline number that this directory never used, where no repository can be asked. */
-function localTimeline(directory: DataDirectory): number {
-  const used = [directory.live?.timeline ?? 0, ...(directory.live?.kept ?? []).map((kept) => kept.timeline)];
-  return Math.max(...used) + 1;
-}
-
-async function recordTimeline(context: RestoreContext, fork: Fork): Promise<number> {
-  const { repository, clock } = context;
-  const timeline = await repository.nextTimeline();
-  await repository.putTimeline({
-    timeline,
-    parent: fork.parent,
-    fork_sequence: fork.forkSequence,
-    fork_at: fork.forkAt,
-    fork_commit_count: fork.forkCommitCount,
-    created_at: formatTime(clock.nowUs()),
-    reason: fork.reason,
-    backup: fork.backup,
-  });
-  await faultPoint('timeline-recorded');
-  return timeline;
-}
-
 /** What a dry run can say: everything but the times of a swap that did not happen. */
 export async function restoreDryRun(
   context: RestoreContext,
@@ -388,7 +283,7 @@ export async function restoreDryRun(
   const parent = target === 'in-place' ? requireDirectory(context.directory).path : await existing(dirname(target));
   await checkSource(context, source, parent, operation);
   const record = restoreRecord(source, target, null);
-  record.duration_ms = bytesPerMs === null ? null : Math.ceil(source.manifest.size / bytesPerMs);
+  record.duration_ms = bytesPerMs === null ? null : Math.ceil(restoredBytes(source) / bytesPerMs);
   if (target === 'in-place') record.timeline_new = await context.repository.nextTimeline();
   return record;
 }
@@ -423,6 +318,7 @@ export function previousDryRun(context: RestoreContext, ifTimeline: number | nul
     last_commit_at: null,
     timeline_new: null,
     commits_left_behind: null,
+    segments: 0,
   };
 }
 
@@ -431,30 +327,34 @@ function restoreRecord(
   target: string,
   times: { begunUs: number; endedUs: number } | null,
 ): RestoreRecord {
-  const { manifest } = source;
+  const { base, goal, steps } = source;
   return {
     id: source.id,
     target,
-    sequence: manifest.sequence_to,
-    timestamp: manifest.timestamp,
-    timeline: manifest.timeline,
-    commits_replayed: 0,
-    bytes: manifest.size,
+    sequence: goal.sequence,
+    timestamp: goal.timestamp,
+    timeline: goal.timeline,
+    commits_replayed: goal.commitCount - base.commitCount,
+    bytes: restoredBytes(source),
     duration_ms: times === null ? null : Math.round((times.endedUs - times.begunUs) / 1000),
     downtime_ms: null,
     previous_dir: null,
-    base: manifest.base ?? source.id,
-    sequence_from: manifest.sequence_to,
-    last_commit_at: manifest.cut.last_commit_at,
+    base: base.id,
+    sequence_from: base.sequence,
+    last_commit_at: goal.lastCommitUs === null || goal.lastCommitUs === 0 ? null : formatTime(goal.lastCommitUs),
     timeline_new: null,
     commits_left_behind: null,
+    segments: steps.reduce((sum, step) => sum + step.segments.length, 0),
   };
 }
 
 /** Commits of the left state that the restored one lacks; null where the two are not on one line. */
-function leftBehind(source: Source, swapped: Swapped): number | null {
-  if (swapped.previous === null || swapped.previous.timeline !== source.manifest.timeline) return null;
-  return Math.max(0, swapped.previous.commitCount - source.manifest.cut.commit_count);
+function leftBehind({ repository }: RestoreContext, { goal }: Source, { previous }: Swapped): number | null {
+  if (previous === null) return null;
+  const lineage = historyOf(repository.timelines.lines(null)).lineage(previous.timeline);
+  const at = lineage.findIndex(({ timeline }) => timeline === goal.timeline);
+  const isBefore = at >= 0 && lineage.slice(0, at).every(({ forkSequence }) => goal.sequence <= forkSequence);
+  return isBefore ? Math.max(0, previous.commitCount - goal.commitCount) : null;
 }
 
 function requireDirectory(directory: DataDirectory | null): DataDirectory {

@@ -7,12 +7,17 @@ import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { formatTime, parseTime } from '../base/time.js';
+import { parseSegmentKey, type Tag } from '../format/index.js';
 import type { LivePort } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
+import { ArchiveUpkeep } from './archive-upkeep.js';
+import { Archiver, type ArchiveSettings } from './archiver.js';
 import type { BackupEntry } from './catalog.js';
 import { type CreateContext, createFull, type Trigger } from './create.js';
 import type { DataDirectory } from './data-directory.js';
-import type { MaterialiseContext, Source } from './materialise.js';
+import { createIncrement, type Impossible, type IncrementRequest } from './increment.js';
+import type { MaterialiseContext } from './materialise.js';
+import { Moments, type TagRecord, type TargetWords } from './moments.js';
 import type { Operation, OperationRecord, Operations, Started } from './operations.js';
 import {
   type BackupRecord,
@@ -38,12 +43,17 @@ import {
   targetPath,
 } from './restore.js';
 import type { RetentionPolicy } from './retention.js';
+import { type Source, sourceOfBackup } from './source.js';
 import { type InfoFields, infoFields, type StatusRecord, statusRecord } from './status.js';
 import { TableHashes } from './table-hashes.js';
-import { markDamaged, type VerifyContext, verifyBackup } from './verification.js';
+import { markDamaged, type VerifyContext, verifyArchive, verifyBackup } from './verification.js';
+import type { WindowRecord } from './window.js';
+import { baseOfWindow, segmentsToRemove, type WindowSettings } from './window-policy.js';
 
 /** Settings that may change while the server runs, read anew at each use. */
-export interface BackupSettings {
+export interface BackupSettings extends ArchiveSettings {
+  /** The recovery window, in microseconds; 0: for ever. */
+  walRetentionUs(): number;
   retention(): RetentionPolicy;
   verifyAfterCreate(): boolean;
   /** Microseconds; 0: for ever. */
@@ -66,7 +76,14 @@ export interface BackupServiceOptions extends Omit<MaterialiseContext, 'reposito
   sameDevice: boolean;
 }
 
+export type CreateType = 'full' | 'incremental' | 'differential' | 'auto';
+
 export interface CreateOptions {
+  type: CreateType;
+  /** The backup to rest on; null: the newest that fits. */
+  parent: number | null;
+  /** Fail rather than become a full. */
+  strict: boolean;
   label: string | null;
   verify: boolean;
   pin: boolean;
@@ -89,6 +106,10 @@ export type BackupReference = number | 'LATEST';
 
 export interface RestoreOptions {
   backup: BackupReference | 'PREVIOUS';
+  /** A later moment than the backup itself; null: the backup. */
+  target: TargetWords | null;
+  /** The line that the target is on; null: seen from the live one. */
+  timeline: number | null;
   /** null: in place. */
   to: string | null;
   ifTimeline: number | null;
@@ -100,13 +121,23 @@ const US_PER_SECOND = 1_000_000;
 export class BackupService {
   readonly #options: BackupServiceOptions;
   readonly #tableHashes = new TableHashes();
-  readonly #creating = new Map<Operation, { label: string | null }>();
+  readonly #creating = new Map<Operation, { type: string | null; label: string | null }>();
   readonly #keptTimer: NodeJS.Timeout;
+  readonly #archiver: Archiver | null;
+  readonly #upkeep: ArchiveUpkeep;
+  readonly #moments: Moments;
   #pruneError: string | null = null;
   #repositoryBytes: number | null = null;
 
   constructor(options: BackupServiceOptions) {
     this.#options = options;
+    const { live, directory, repository, settings, clock, log } = options;
+    this.#upkeep = new ArchiveUpkeep(repository, () => this.#expendableSegments(), log);
+    this.#archiver =
+      directory === null
+        ? null
+        : new Archiver({ live, directory, repository, settings, clock, log, archived: () => this.#upkeep.archived() });
+    this.#moments = new Moments({ repository, live, archiver: this.#archiver, log });
     this.#keptTimer = setInterval(() => void this.removeOldDatabases(), KEPT_CHECK_MS);
     this.#keptTimer.unref();
   }
@@ -128,6 +159,10 @@ export class BackupService {
     await this.#judgeInterrupted(interrupted);
     this.#raiseClock();
     await this.removeOldDatabases();
+    // Before the first write: a live database that is not what the archive has goes on under another timeline.
+    await this.#archiver?.attachEarly();
+    this.#archiver?.start();
+    void this.#upkeep.tidy();
   }
 
   /** A create whose manifest is there has succeeded, whatever happened to the server that made it. */
@@ -160,7 +195,7 @@ export class BackupService {
     if (removed.length > 0) log.info('kept databases removed', { removed });
   }
 
-  /** Starts a full backup. `begun` resolves with the running record once the id is known, `done` with the finished one. */
+  /** Starts a backup. `begun` resolves with the running record once the id is known, `done` with the finished one. */
   create(request: CreateOptions): Started<CreateRecord> & { begun: Promise<CreateRecord> } {
     const { operations, repository, clock } = this.#options;
     let begin: (record: CreateRecord) => void = () => {};
@@ -172,13 +207,13 @@ export class BackupService {
     begun.catch(() => undefined);
     const started = operations.start({ operation: 'create', exclusive: true }, async (operation) => {
       try {
-        this.#creating.set(operation, { label: request.label });
+        this.#creating.set(operation, { type: runningType(request.type), label: request.label });
         const context = this.#createContext();
         await repository.writable();
         const id = await repository.allocateId();
         await operations.about(operation, [id]);
         begin({
-          ...runningRecord(id, 'full', request.label, clock.nowUs()),
+          ...runningRecord(id, runningType(request.type), request.label, clock.nowUs()),
           promoted: null,
           pruned: [],
         });
@@ -201,7 +236,8 @@ export class BackupService {
     operation: Operation,
   ): Promise<CreateRecord> {
     const { repository, settings, log } = this.#options;
-    await createFull(context, id, { ...request, verify: request.verify || settings.verifyAfterCreate() }, operation);
+    const verify = request.verify || settings.verifyAfterCreate();
+    const promoted = await this.#createAsAsked(context, id, { ...request, verify }, operation);
     const entry = repository.catalog.get(id);
     if (entry === null) throw new CairnError('BACKUPFAILED', `backup ${id} was written but is not in the repository`);
     const record = backupRecord(entry);
@@ -217,20 +253,41 @@ export class BackupService {
       durationMs: record.duration_ms,
       pruned,
     });
-    return { ...record, promoted: null, pruned };
+    return { ...record, promoted, pruned };
+  }
+
+  /** Makes what was asked for; answers why an increment became a full. */
+  async #createAsAsked(
+    context: CreateContext,
+    id: number,
+    request: CreateOptions,
+    operation: Operation,
+  ): Promise<string | null> {
+    const { type } = request;
+    if (type === 'full') {
+      await createFull(context, id, request, operation);
+      return null;
+    }
+    const increment: IncrementRequest = { ...request, type: type === 'auto' ? 'incremental' : type };
+    const impossible = await createIncrement(context, id, increment, operation);
+    if (impossible === null) return null;
+    if (request.strict) throw refusedIncrement(increment.type, impossible);
+    this.#options.log.warn('an increment became a full backup', { id, reason: impossible.reason });
+    await createFull(context, id, request, operation);
+    return impossible.reason;
   }
 
   /** Retention after a create: what goes wrong there is reported, the create has succeeded all the same. */
   async #retain(policy: RetentionPolicy): Promise<number[]> {
     const { repository, operations, clock, log } = this.#options;
-    if (policy.maxCount === 0 && policy.maxAgeUs === 0) {
-      this.#pruneError = null;
-      return [];
-    }
     try {
-      const { deleted } = await prune(repository, operations, policy, clock.nowUs(), false, log);
+      const limited = policy.maxCount !== 0 || policy.maxAgeUs !== 0;
+      const pruned = limited
+        ? await prune(repository, operations, policy, clock.nowUs(), false, log, () => this.#windowBase())
+        : null;
       this.#pruneError = null;
-      return deleted;
+      void this.#upkeep.tidy();
+      return pruned?.deleted ?? [];
     } catch (thrown) {
       const error = toCairnError(thrown, 'BACKUPFAILED');
       this.#pruneError = error.line;
@@ -239,15 +296,32 @@ export class BackupService {
     }
   }
 
+  #windowSettings(): WindowSettings {
+    const { settings } = this.#options;
+    return { archiving: settings.archive(), retentionUs: settings.walRetentionUs() };
+  }
+
+  #windowBase(): number | null {
+    const { repository, clock } = this.#options;
+    return baseOfWindow(repository, this.#archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
+  }
+
+  #expendableSegments(): string[] {
+    const { repository, clock } = this.#options;
+    return segmentsToRemove(repository, this.#archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
+  }
+
   #createContext(): CreateContext {
     const { live, directory, repository, clock, log, host, versions } = this.#options;
-    if (directory === null) {
+    const archiver = this.#archiver;
+    if (directory === null || archiver === null) {
       throw new CairnError('REPOFOREIGN', 'this server serves a plain directory (--data-dir) and owns no repository', {
         hint: 'Start it with --dir to make backups.',
       });
     }
     return {
       live,
+      archiver,
       directory,
       repository,
       tableHashes: this.#tableHashes,
@@ -289,10 +363,10 @@ export class BackupService {
   }
 
   #runningRecords(listed: readonly BackupRecord[]): BackupRecord[] {
-    return [...this.#creating].flatMap(([operation, { label }]) => {
+    return [...this.#creating].flatMap(([operation, { type, label }]) => {
       const id = operation.id;
       if (id === null || listed.some((record) => record.id === id)) return [];
-      return [runningRecord(id, 'full', label, operation.record.startedAtUs)];
+      return [runningRecord(id, type, label, operation.record.startedAtUs)];
     });
   }
 
@@ -312,7 +386,7 @@ export class BackupService {
           sha256,
           verdict: verdicts.get(name) ?? (proven ? 'valid' : 'unchecked'),
         })) ?? null,
-      segments_list: [],
+      segments_list: await this.#segmentsList(entry),
       verifications: entry.state.verifications,
       trigger: entry.manifest?.trigger ?? null,
       host: entry.manifest?.host ?? null,
@@ -326,9 +400,32 @@ export class BackupService {
     };
   }
 
+  /** The segments that hold a backup's span now; what of it is missing is not in it. */
+  async #segmentsList(entry: BackupEntry): Promise<Record<string, unknown>[]> {
+    const { segments } = this.#options.repository;
+    const span = entry.manifest?.span;
+    if (span == null) return [];
+    await segments.refresh();
+    const proven = backupRecord(entry).verify_status !== 'never';
+    const { timeline, sequence_from: from, sequence_to: to } = span;
+    return segments
+      .entries()
+      .filter(({ name }) => name.timeline === timeline && name.last > from && name.first <= to)
+      .sort((a, b) => a.name.first - b.name.first)
+      .map(({ key, sizeBytes, name, header, error }) => ({
+        name: key,
+        size: sizeBytes,
+        sequence_from: name.first - 1,
+        sequence_to: name.last,
+        commits: header?.commits ?? null,
+        verdict: error !== null ? 'corrupt' : proven ? 'valid' : 'unchecked',
+      }));
+  }
+
   /** VERIFY of one backup. */
   async verify(reference: BackupReference, mode: VerifyMode): Promise<Started<VerifyRecord>> {
     const entry = await this.#resolve(reference);
+    await this.#options.repository.segments.refresh();
     return this.#options.operations.start({ operation: 'verify', ids: [entry.id], exclusive: false }, (operation) =>
       verifyBackup(this.#verifyContext(), this.#current(entry), mode, operation, new Map()),
     );
@@ -338,6 +435,7 @@ export class BackupService {
   async verifyAll(mode: VerifyMode): Promise<Started<VerifyRecord[]>> {
     const { repository, operations } = this.#options;
     await repository.refresh();
+    await repository.segments.refresh();
     const entries = repository.catalog.entries();
     const ids = entries.map((entry) => entry.id);
     return operations.start({ operation: 'verify', ids, exclusive: false }, async (operation) => {
@@ -356,7 +454,9 @@ export class BackupService {
           errors.push({ id: entry.id, error });
         }
       }
-      if (errors.length > 0) throw allErrors(errors, entries.length);
+      const archive = await verifyArchive({ repository }, mode, operation, checked);
+      if (errors.length > 0) throw allErrors(errors, entries.length, archive);
+      if (archive !== null) throw archive;
       return valid;
     });
   }
@@ -370,91 +470,109 @@ export class BackupService {
         restorePrevious(context, request, operation),
       );
     }
-    const entry = await this.#resolve(request.backup);
-    if (request.to !== null) {
-      const path = await targetPath(this.#options.restoreDirectory, request.to);
-      return operations.start({ operation: 'restore', ids: [entry.id], exclusive: false }, async (operation) => {
-        await operations.about(operation, [entry.id], [partialPath(path, operation)]);
-        return this.#restored(entry, operation, (source) => restoreTo(context, source, path, operation));
-      });
-    }
-    return operations.start({ operation: 'restore', ids: [entry.id], exclusive: true }, (operation) =>
-      this.#restored(entry, operation, (source) => restoreInPlace(context, source, request, operation)),
-    );
+    const { backup, target } = request;
+    // With a target, LATEST is no backup yet: the base is chosen when the way is planned.
+    const entry = target !== null && backup === 'LATEST' ? null : await this.#resolve(backup);
+    const ids = entry === null ? [] : [entry.id];
+    const path = request.to === null ? null : await targetPath(this.#options.restoreDirectory, request.to);
+    return operations.start({ operation: 'restore', ids, exclusive: path === null }, async (operation) => {
+      operation.phase = 'plan';
+      if (path !== null) await operations.about(operation, ids, [partialPath(path, operation)]);
+      return this.#restored(request, entry, operation, (source) =>
+        path === null
+          ? restoreInPlace(context, source, request, operation)
+          : restoreTo(context, source, path, operation),
+      );
+    });
   }
 
   /** What a restore would do; nothing is written. */
   async restoreDryRun(request: RestoreOptions): Promise<RestoreRecord> {
     const { operations } = this.#options;
     const context = this.#restoreContext();
-    if (request.backup === 'PREVIOUS') return previousDryRun(context, request.ifTimeline);
-    const entry = await this.#resolve(request.backup);
+    const { backup } = request;
+    if (backup === 'PREVIOUS') return previousDryRun(context, request.ifTimeline);
+    const entry = request.target !== null && backup === 'LATEST' ? null : await this.#resolve(backup);
     const target = request.to === null ? 'in-place' : await targetPath(this.#options.restoreDirectory, request.to);
+    const ids = entry === null ? [] : [entry.id];
     const { done } = operations.start(
-      {
-        operation: 'restore',
-        ids: [entry.id],
-        exclusive: false,
-        unrecorded: true,
+      { operation: 'restore', ids, exclusive: false, unrecorded: true },
+      async (operation) => {
+        const source = await this.#source(request, entry);
+        try {
+          return await restoreDryRun(context, source, target, operation, this.#measuredSpeed(), request.ifTimeline);
+        } finally {
+          source.release();
+        }
       },
-      async (operation) =>
-        restoreDryRun(context, await this.#source(entry), target, operation, this.#measuredSpeed(), request.ifTimeline),
     );
     return done;
   }
 
   /** Runs a restore out of a backup: damage that it finds marks the backup, success is remembered with it. */
   async #restored(
-    entry: BackupEntry,
+    request: RestoreOptions,
+    asked: BackupEntry | null,
     operation: Operation,
     run: (source: Source) => Promise<RestoreRecord>,
   ): Promise<RestoreRecord> {
-    const { repository, clock, log } = this.#options;
+    const { repository, operations, log } = this.#options;
+    let entry = asked;
     try {
-      const record = await run(await this.#source(this.#current(entry)));
-      log.info('backup restored', {
-        id: entry.id,
-        target: record.target,
-        sequence: record.sequence,
-        durationMs: record.duration_ms,
-        downtimeMs: record.downtime_ms,
-      });
-      const writable = await repository.isWritable();
-      if (writable) {
-        const last = {
-          at: formatTime(clock.nowUs()),
-          target: record.target === 'in-place' ? 'in-place' : basename(record.target),
-          duration_ms: record.duration_ms ?? 0,
-        };
-        await repository.catalog
-          .updateState(entry.id, true, (state) => ({
-            ...state,
-            last_restored: last,
-          }))
-          .catch((error: unknown) =>
-            log.warn('the restore could not be noted in the backup', {
-              id: entry.id,
-              error,
-            }),
-          );
+      const source = await this.#source(request, asked);
+      try {
+        entry = repository.catalog.get(source.id) ?? asked;
+        if (asked === null) await operations.about(operation, [source.id]);
+        const record = await run(source);
+        log.info('backup restored', {
+          id: source.id,
+          target: record.target,
+          sequence: record.sequence,
+          commitsReplayed: record.commits_replayed,
+          durationMs: record.duration_ms,
+          downtimeMs: record.downtime_ms,
+        });
+        await this.#noteRestored(source.id, record);
+        return record;
+      } finally {
+        source.release();
       }
-      return record;
     } catch (thrown) {
       const error = toCairnError(thrown, 'RESTOREFAILED');
-      if (!operation.signal.aborted) await markDamaged(this.#verifyContext(), entry, error);
+      if (!operation.signal.aborted && entry !== null) await this.#noteDamage(entry, request, error);
       throw error;
     }
   }
 
-  async #source(entry: BackupEntry): Promise<Source> {
-    const { catalog } = this.#options.repository;
-    if (entry.manifest === null) throw entry.manifestError ?? notFound(entry.id);
-    catalog.forgetList(entry.manifest.list.sha256);
-    return {
-      id: entry.id,
-      manifest: entry.manifest,
-      list: await catalog.fileList(entry),
+  async #noteRestored(id: number, record: RestoreRecord): Promise<void> {
+    const { repository, clock, log } = this.#options;
+    if (!(await repository.isWritable())) return;
+    const last = {
+      at: formatTime(clock.nowUs()),
+      target: record.target === 'in-place' ? 'in-place' : basename(record.target),
+      duration_ms: record.duration_ms ?? 0,
     };
+    await repository.catalog
+      .updateState(id, true, (state) => ({ ...state, last_restored: last }))
+      .catch((error: unknown) => log.warn('the restore could not be noted in the backup', { id, error }));
+  }
+
+  /** What a restore found wrong with files is the backup's; a damaged segment on the way to a target is not. */
+  async #noteDamage(entry: BackupEntry, request: RestoreOptions, error: CairnError): Promise<void> {
+    const isSegments = error.details.key !== undefined || error.details.segments !== undefined;
+    if (request.target !== null && isSegments) return;
+    await markDamaged(this.#verifyContext(), entry, error);
+  }
+
+  async #source(request: RestoreOptions, asked: BackupEntry | null): Promise<Source> {
+    const { repository } = this.#options;
+    const entry = asked === null ? null : this.#current(asked);
+    if (request.target !== null) return this.#moments.source(request.target, request.timeline, entry);
+    if (entry === null) throw new CairnError('BACKUPNOTFOUND', 'there is no backup to restore');
+    requireOnTimeline(entry, request.timeline);
+    await repository.segments.refresh();
+    await repository.timelines.refresh();
+    return sourceOfBackup(repository, entry);
   }
 
   /** Bytes a millisecond of the last restore or verification; null when none ran yet. */
@@ -486,10 +604,12 @@ export class BackupService {
     const { repository, operations, clock, log, settings } = this.#options;
     const given = policy.maxCount !== undefined || policy.maxAgeUs !== undefined;
     const effective = given ? { maxCount: policy.maxCount ?? 0, maxAgeUs: policy.maxAgeUs ?? 0 } : settings.retention();
-    if (dryRun) return prune(repository, operations, effective, clock.nowUs(), true, log);
+    const windowBase = () => this.#windowBase();
+    if (dryRun) return prune(repository, operations, effective, clock.nowUs(), true, log, windowBase);
     const { done } = operations.start({ operation: 'prune', exclusive: true }, async () => {
       await repository.writable();
-      const record = await prune(repository, operations, effective, clock.nowUs(), false, log);
+      const record = await prune(repository, operations, effective, clock.nowUs(), false, log, windowBase);
+      void this.#upkeep.tidy();
       this.#pruneError = null;
       this.#repositoryBytes = null;
       if (record.deleted.length > 0)
@@ -557,16 +677,18 @@ export class BackupService {
           backup: null,
         });
         operation.committed = 'the repository is being taken over';
-        await live.exchange(async () => {
-          const present = directory.live;
-          if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
-          await directory.replaceLive({
-            ...present,
-            timeline,
-            clock_floor_us: Math.max(present.clock_floor_us, live.nowUs()),
-          });
-          return { database, timeline, kind: live.kind };
-        });
+        await this.#archiver?.turn(() =>
+          live.exchange(async () => {
+            const present = directory.live;
+            if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
+            await directory.replaceLive({
+              ...present,
+              timeline,
+              clock_floor_us: Math.max(present.clock_floor_us, live.nowUs()),
+            });
+            return { database, timeline, kind: live.kind };
+          }),
+        );
       });
       return {
         repository_id: repositoryId,
@@ -580,7 +702,12 @@ export class BackupService {
 
   /** The overview, or one operation's outcome. */
   async status(id: number | null): Promise<StatusRecord> {
-    return statusRecord(this.#options.operations, id, this.#pruneError, this.#options.clock.nowUs());
+    const { operations, clock } = this.#options;
+    return statusRecord(operations, id, {
+      pruneError: this.#pruneError,
+      lag: this.#archiver?.lag() ?? null,
+      nowUs: clock.nowUs(),
+    });
   }
 
   /** Blocks until the newest operation about that backup ended; answers or throws what it did. timeoutMs 0: for ever. */
@@ -621,15 +748,41 @@ export class BackupService {
     this.#repositoryBytes ??= await this.#measureRepository().catch(() => 0);
     return infoFields(repository.catalog, operations, {
       sameDevice,
-      repositoryBytes: this.#repositoryBytes,
+      repositoryBytes: this.#repositoryBytes + repository.segments.totalBytes,
       timeline: directory?.live?.timeline ?? 0,
+      lag: this.#archiver?.lag() ?? null,
+      window: this.#moments.summary(),
     });
   }
 
+  /** Of everything but segments, whose sizes are known at any time. */
   async #measureRepository(): Promise<number> {
     let bytes = 0;
-    for await (const { sizeBytes } of this.#options.repository.store.list('')) bytes += sizeBytes;
+    for await (const { key, sizeBytes } of this.#options.repository.store.list('')) {
+      if (parseSegmentKey(key) === null) bytes += sizeBytes;
+    }
     return bytes;
+  }
+
+  tag(name: string): Promise<Tag> {
+    return this.#moments.tag(name);
+  }
+
+  tags(): Promise<TagRecord[]> {
+    return this.#moments.tags();
+  }
+
+  untag(name: string): Promise<void> {
+    return this.#moments.untag(name);
+  }
+
+  window(): Promise<WindowRecord[]> {
+    return this.#moments.window();
+  }
+
+  /** One round of tidying the archive, as the background does it. */
+  tidyArchive(): Promise<void> {
+    return this.#upkeep.tidy();
   }
 
   get saving(): boolean {
@@ -650,6 +803,8 @@ export class BackupService {
   async close(): Promise<void> {
     clearInterval(this.#keptTimer);
     await this.#options.operations.stop();
+    await this.#upkeep.close();
+    await this.#archiver?.close();
     await this.#options.repository.close();
   }
 
@@ -679,11 +834,12 @@ export class BackupService {
   }
 
   #verifyContext(): VerifyContext {
-    const { repository, openDatabase, readPosition, scratchDirectory, clock, log } = this.#options;
+    const { repository, openDatabase, readPosition, correctPosition, scratchDirectory, clock, log } = this.#options;
     return {
       repository,
       openDatabase,
       readPosition,
+      correctPosition,
       scratchDirectory,
       clock,
       log,
@@ -691,13 +847,15 @@ export class BackupService {
   }
 
   #restoreContext(): RestoreContext {
-    const { repository, openDatabase, readPosition, live, directory, restoreDirectory, settings, clock, log } =
-      this.#options;
+    const { repository, openDatabase, readPosition, correctPosition, live, directory } = this.#options;
+    const { restoreDirectory, settings, clock, log } = this.#options;
     return {
       repository,
       openDatabase,
       readPosition,
+      correctPosition,
       live,
+      archiver: this.#archiver,
       directory,
       restoreDirectory,
       keepPreviousUs: () => settings.keepPreviousUs(),
@@ -707,17 +865,41 @@ export class BackupService {
   }
 }
 
-function allErrors(errors: { id: number; error: CairnError }[], total: number): CairnError {
+/** What a running create is called; AUTO decides later. */
+function runningType(type: CreateType): string | null {
+  return type === 'auto' ? null : type;
+}
+
+function refusedIncrement(type: string, { reason, gap }: Impossible): CairnError {
+  return new CairnError(gap ? 'WALGAP' : 'BACKUPTYPE', `the backup cannot be ${type}: ${reason}`, {
+    hint: 'Take a full backup, or leave STRICT out: it then becomes one by itself.',
+  });
+}
+
+/** RESTORE id TIMELINE n without a target: a guard, since a backup knows its own line. */
+function requireOnTimeline({ id, manifest }: BackupEntry, timeline: number | null): void {
+  if (timeline === null || manifest === null || manifest.timeline === timeline) return;
+  throw new CairnError('PITRRANGE', `backup ${id} is of timeline ${manifest.timeline}, not ${timeline}`, {
+    hint: 'Leave TIMELINE out, or add the moment with AT, SEQ or TAG.',
+  });
+}
+
+function allErrors(errors: { id: number; error: CairnError }[], total: number, archive: CairnError | null): CairnError {
   const order = ['BACKUPMANIFEST', 'BACKUPINCOMPLETE', 'BACKUPCORRUPT'] as const;
   const code = order.find((candidate) => errors.some(({ error }) => error.code === candidate)) ?? 'BACKUPVERIFY';
   const counts = new Map<string, number>();
   for (const { error } of errors) counts.set(error.code, (counts.get(error.code) ?? 0) + 1);
   const counted = [...counts].map(([name, count]) => `${count} ${name}`).join(', ');
   const ids = errors.map(({ id }) => id);
-  return new CairnError(code, `${errors.length} of ${total} backups are not valid (${counted}): ${ids.join(', ')}`, {
-    hint: 'ADMIN.BACKUP INFO of each shows what is wrong with it.',
-    details: { ids },
-  });
+  const more = archive === null ? '' : `; ${archive.message}`;
+  return new CairnError(
+    code,
+    `${errors.length} of ${total} backups are not valid (${counted}): ${ids.join(', ')}${more}`,
+    {
+      hint: 'ADMIN.BACKUP INFO of each shows what is wrong with it.',
+      details: { ids },
+    },
+  );
 }
 
 function timeUs(text: string): number {

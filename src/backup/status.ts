@@ -1,8 +1,10 @@
 /** STATUS and INFO: what runs, what ran last, what a monitoring system asks. */
 import { CairnError, oneLine } from '../base/errors.js';
 import { formatTime, parseTime } from '../base/time.js';
+import type { ArchiveLag } from './archiver.js';
 import type { Catalog } from './catalog.js';
 import type { OperationRecord, Operations } from './operations.js';
+import type { WindowSummary } from './window.js';
 
 export interface StatusRecord {
   state: 'idle' | 'running';
@@ -28,14 +30,22 @@ export interface StatusRecord {
   archive_lag_ms: number | null;
   archive_lag_commits: number | null;
   prune_error: string | null;
+  archive_lag_bytes: number | null;
+  archive_error: string | null;
+}
+
+export interface StatusFacts {
+  pruneError: string | null;
+  /** null: this server archives nothing. */
+  lag: ArchiveLag | null;
+  nowUs: number;
 }
 
 /** Without an id: what runs now (the exclusive operation before others) and the last ended one. With one: that operation's. */
 export function statusRecord(
   operations: Operations,
   id: number | null,
-  pruneError: string | null,
-  nowUs: number,
+  { pruneError, lag, nowUs }: StatusFacts,
 ): StatusRecord {
   const found = id === null ? null : operations.find(id);
   if (id !== null && found === null) {
@@ -69,9 +79,11 @@ export function statusRecord(
     last_failure_id: failure?.ids[0] ?? null,
     last_failure_at: timeOf(failure),
     last_failure_error: failure === null ? null : errorLine(failure),
-    archive_lag_ms: null,
-    archive_lag_commits: null,
+    archive_lag_ms: lag?.ms ?? null,
+    archive_lag_commits: lag?.commits ?? null,
     prune_error: pruneError,
+    archive_lag_bytes: lag?.bytes ?? null,
+    archive_error: lag?.error ?? null,
   };
 }
 
@@ -84,6 +96,8 @@ export interface InfoFacts {
   sameDevice: boolean;
   repositoryBytes: number;
   timeline: number;
+  lag: ArchiveLag | null;
+  window: WindowSummary;
 }
 
 /** The fields of `INFO backup`, and those of `INFO persistence` that backups decide. */
@@ -113,15 +127,17 @@ export function infoFields(catalog: Catalog, operations: Operations, facts: Info
       backup_same_device: facts.sameDevice ? 1 : 0,
       backup_last_verify_time: seconds(verify),
       backup_last_verify_status: verify === null ? 'none' : verify.status === 'ok' ? 'ok' : 'err',
-      recovery_window_from: 0,
-      recovery_window_to: 0,
-      recovery_gaps: 0,
-      wal_archive_lag_ms: 0,
-      wal_archive_lag_commits: 0,
+      recovery_window_from: unixSeconds(facts.window.fromUs),
+      recovery_window_to: unixSeconds(facts.window.toUs),
+      recovery_gaps: facts.window.gaps,
+      wal_archive_lag_ms: facts.lag?.ms ?? 0,
+      wal_archive_lag_commits: facts.lag?.commits ?? 0,
       timeline: facts.timeline,
       last_restore_time: seconds(restore),
       last_restore_duration_ms:
         restore?.finishedAtUs == null ? 0 : Math.round((restore.finishedAtUs - restore.startedAtUs) / 1000),
+      wal_archive_lag_bytes: facts.lag?.bytes ?? 0,
+      wal_archive_error: facts.lag?.error ?? '',
     },
     persistence: {
       rdb_bgsave_in_progress: creating ? 1 : 0,
@@ -138,6 +154,10 @@ function remainingMs(done: number, total: number | null, elapsedUs: number): num
 
 function seconds(record: OperationRecord | null): number {
   return record?.finishedAtUs == null ? 0 : Math.floor(record.finishedAtUs / 1_000_000);
+}
+
+function unixSeconds(us: number | null): number {
+  return us === null ? 0 : Math.floor(us / 1_000_000);
 }
 
 function timeOf(record: OperationRecord | null): string | null {

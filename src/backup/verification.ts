@@ -10,14 +10,24 @@ import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { makeDirectory, removeTree } from '../base/fs.js';
 import { formatTime } from '../base/time.js';
-import type { BackupState } from '../format/index.js';
+import type { BackupState, FileList, Manifest } from '../format/index.js';
 import type { Log } from '../observability/log.js';
 import type { BackupEntry } from './catalog.js';
-import { checkSource, compareTimeline, type MaterialiseContext, materialise, type Source } from './materialise.js';
+import { checkSource, compareTimeline, type MaterialiseContext, materialise, restoredBytes } from './materialise.js';
 import type { Operation } from './operations.js';
 import { type Proof, proveDirectory } from './proof.js';
 import type { FileVerdict, VerifyMode, VerifyRecord } from './records.js';
-import { type Check, type CheckedObjects, checkFiles, statusAfter, verificationOf } from './verify.js';
+import { brokenSpan, type Source, sourceOfBackup } from './source.js';
+import {
+  type Check,
+  type CheckedObjects,
+  checkFiles,
+  checkSegment,
+  checkSpan,
+  joinedChecks,
+  statusAfter,
+  verificationOf,
+} from './verify.js';
 
 export interface VerifyContext extends MaterialiseContext {
   /** Where DEEP restores to; removed afterwards. */
@@ -74,60 +84,54 @@ async function checkBackup(
   const { manifest, manifestError } = entry;
   if (manifest === null)
     return failed(manifestError ?? new CairnError('BACKUPMANIFEST', `backup ${entry.id} has no readable manifest`));
-  let source: Source;
+  let list: FileList;
   try {
     context.repository.catalog.forgetList(manifest.list.sha256);
-    source = {
-      id: entry.id,
-      manifest,
-      list: await context.repository.catalog.fileList(entry),
-    };
-    requireAgreement(source);
+    list = await context.repository.catalog.fileList(entry);
+    requireAgreement(entry.id, manifest, list);
   } catch (error) {
     if (error instanceof CairnError) return failed(error);
     throw error;
   }
   operation.phase = 'check';
   operation.bytesTotal = (operation.bytesTotal ?? 0) + (mode === 'QUICK' ? 0 : manifest.size);
-  const check = await checkFiles(
-    context.repository,
-    entry.id,
-    source.list,
-    mode === 'QUICK' ? 'QUICK' : 'FULL',
-    operation,
-    checked,
-  );
+  const depth = mode === 'QUICK' ? 'QUICK' : 'FULL';
+  const files = await checkFiles(context.repository, entry.id, list, depth, operation, checked);
+  const segments = await checkSpan(context.repository, manifest, depth, operation, checked);
+  const check = joinedChecks(files, segments);
   if (mode !== 'DEEP' || check.error !== null) return check;
-  return deepCheck(context, source, entry.state.logical_digest, check, operation);
+  return deepCheck(context, entry, check, operation);
 }
 
-/** The manifest's own sums must be those of its list. */
-function requireAgreement({ id, manifest, list }: Source): void {
+/** The manifest's own sums must be those of its list; an increment has its span on top. */
+function requireAgreement(id: number, manifest: Manifest, list: FileList): void {
   const size = list.files.reduce((sum, file) => sum + file.size, 0);
-  if (list.files.length === manifest.files && size === manifest.size) return;
+  if (list.files.length === manifest.list.files && size === manifest.list.size) return;
   throw new CairnError(
     'BACKUPMANIFEST',
-    `backup ${id}: its manifest promises ${manifest.files} files of ${manifest.size} bytes, its list has ${list.files.length} of ${size}`,
+    `backup ${id}: its manifest promises ${manifest.list.files} files of ${manifest.list.size} bytes, its list has ${list.files.length} of ${size}`,
   );
 }
 
 async function deepCheck(
   context: VerifyContext,
-  source: Source,
-  first: BackupState['logical_digest'],
+  entry: BackupEntry,
   check: Check,
   operation: Operation,
 ): Promise<DeepCheck> {
-  const { id, manifest } = source;
+  const { id } = entry;
+  const first = entry.state.logical_digest;
   const path = join(context.scratchDirectory, `verify-${id}-${operation.record.number}`);
   await makeDirectory(context.scratchDirectory);
   const begun = operation.bytesDone;
+  let source: Source | null = null;
   try {
+    source = await sourceOfBackup(context.repository, entry);
     await checkSource(context, source, context.scratchDirectory, operation);
-    operation.bytesTotal = begun + manifest.size * 2;
+    operation.bytesTotal = begun + restoredBytes(source) * 2;
     await materialise(context, source, path, operation, { keepProgress: true });
     operation.phase = 'prove';
-    const proof = await proveDirectory({ path, kind: manifest.cut.keyspace }, operation.signal, operation.progress);
+    const proof = await proveDirectory({ path, kind: source.keyspace }, operation.signal, operation.progress);
     const differences = compareProof(source, proof, first);
     if (differences.length > 0) {
       const error = new CairnError(
@@ -152,21 +156,22 @@ async function deepCheck(
     if (error.code === 'CANCELLED' || error.code === 'NOSPACE' || !(thrown instanceof CairnError)) throw error;
     return { ...check, error };
   } finally {
+    source?.release();
     await removeTree(path);
   }
 }
 
-function compareProof({ manifest }: Source, proof: Proof, first: BackupState['logical_digest']): string[] {
+function compareProof({ goal }: Source, proof: Proof, first: BackupState['logical_digest']): string[] {
   const differences: string[] = [];
   const compare = (name: string, expected: unknown, actual: unknown): void => {
     if (expected !== actual) differences.push(`${name} ${actual} instead of ${expected}`);
   };
-  compare('sequence', manifest.sequence_to, proof.sequence);
+  compare('sequence', goal.sequence, proof.sequence);
   if (proof.position !== null) {
-    compare('commit count', manifest.cut.commit_count, proof.position.commitCount);
-    compareTimeline(compare, manifest.timeline, proof.position.timeline);
+    compare('commit count', goal.commitCount, proof.position.commitCount);
+    compareTimeline(compare, goal.timeline, proof.position.timeline);
   }
-  compare('key counts', manifest.cut.key_counts.join(), proof.survey.keyCounts.join());
+  if (goal.keyCounts !== null) compare('key counts', goal.keyCounts.join(), proof.survey.keyCounts.join());
   if (first !== null) compare('content digest', first.sha256, proof.survey.digest);
   return differences;
 }
@@ -231,6 +236,7 @@ async function markSharers(
   const damaged = new Map(verdicts.map((verdict) => [verdict.sha256, verdict]));
   if (damaged.size === 0) return;
   const { catalog } = context.repository;
+  await markBrokenSpans(context, id, writable);
   for (const other of catalog.entries()) {
     if (other.id === id || other.status !== 'complete') continue;
     const list = await catalog.fileList(other).catch(() => null);
@@ -247,4 +253,50 @@ async function markSharers(
       verdicts: found.slice(0, 1000),
     }));
   }
+}
+
+/** Increments whose span nothing holds any more, now that a segment is known to be damaged. */
+async function markBrokenSpans(context: VerifyContext, id: number, writable: boolean): Promise<void> {
+  const { catalog, segments } = context.repository;
+  for (const other of catalog.entries()) {
+    const span = other.manifest?.span;
+    if (other.id === id || other.status !== 'complete' || span == null) continue;
+    if (segments.way(span.timeline, span.sequence_from, span.sequence_to) !== null) continue;
+    const error = brokenSpan(context.repository, other.id, span);
+    await catalog.updateState(other.id, writable, (state) => ({
+      ...state,
+      status: error.code === 'BACKUPINCOMPLETE' ? 'incomplete' : 'corrupt',
+      reason: error.message.slice(0, 2000),
+    }));
+  }
+}
+
+/**
+ * Every segment that no backup's span led to yet: what the window rests on. null: they are as they were written. QUICK
+ * looks at headers and sizes. What is damaged is remembered: no restore is planned across it.
+ */
+export async function verifyArchive(
+  { repository }: Pick<VerifyContext, 'repository'>,
+  mode: VerifyMode,
+  operation: Operation,
+  checked: CheckedObjects,
+): Promise<CairnError | null> {
+  const bad: string[] = [];
+  for (const entry of repository.segments.entries()) {
+    operation.checkpoint();
+    const { verdict, text } = await checkSegment(
+      repository,
+      entry,
+      mode === 'QUICK' ? 'QUICK' : 'FULL',
+      operation,
+      checked,
+    );
+    if (verdict !== 'valid') bad.push(text);
+  }
+  if (bad.length === 0) return null;
+  const named = bad.slice(0, 5).join('; ');
+  const more = bad.length > 5 ? `, and ${bad.length - 5} more` : '';
+  return new CairnError('BACKUPCORRUPT', `${bad.length} segments of the archive are damaged: ${named}${more}`, {
+    hint: 'Moments behind them cannot be reached: ADMIN.BACKUP WINDOW shows the gaps. Take a full backup, or bring them back from a copy.',
+  });
 }

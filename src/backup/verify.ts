@@ -1,16 +1,20 @@
 /**
  * Does what the repository holds still match what was promised? QUICK looks at presence and sizes, FULL hashes every
- * byte. DEEP (proof.ts) restores on top of that. The verdict of every file is kept, not only the first failure.
+ * byte; of segments also every record, their order, and the digest from the base to the target. DEEP (proof.ts)
+ * restores on top of that. The verdict of every file is kept, not only the first failure.
  */
 import { CairnError } from '../base/errors.js';
 import { formatTime } from '../base/time.js';
-import { type BackupState, type FileList, fileKey } from '../format/index.js';
+import { type BackupState, type FileList, fileKey, type Manifest } from '../format/index.js';
 import { StoreObjectMissing } from '../storage/store.js';
 import type { BackupEntry } from './catalog.js';
 import type { Operation } from './operations.js';
 import { forEachAtOnce } from './parallel.js';
 import type { FileVerdict, VerifyMode } from './records.js';
 import type { Repository } from './repository.js';
+import { isSegmentDamage, proveRecords, readKnownSegment } from './segment-object.js';
+import type { SegmentEntry, UsableSegment } from './segments.js';
+import { brokenSpan } from './source.js';
 
 export interface Check {
   /** The most specific failure, counting all; null: everything fits. */
@@ -32,6 +36,10 @@ interface Judgement {
 export type CheckedObjects = Map<string, Judgement>;
 
 const CHECKS_AT_ONCE = 4;
+/** Each is in memory while it is checked. */
+const SEGMENTS_AT_ONCE = 2;
+/** Segments are not named by their content; a verdict on one bears this in its place. */
+const NO_SHA256 = '0'.repeat(64);
 
 export async function checkFiles(
   repository: Repository,
@@ -71,6 +79,154 @@ export async function checkFiles(
     failed: verdicts.length,
     bytes,
     verdicts: verdicts.map(({ text: _, ...verdict }) => verdict),
+  };
+}
+
+/** The same for the segments that hold the span of an increment. */
+export async function checkSpan(
+  repository: Repository,
+  { id, span }: Pick<Manifest, 'id' | 'span'>,
+  mode: 'QUICK' | 'FULL',
+  operation: Operation,
+  checked: CheckedObjects = new Map(),
+): Promise<Check> {
+  const check: Check = { error: null, total: 0, verified: 0, failed: 0, bytes: 0, verdicts: [] };
+  if (span === null || span.sequence_from === span.sequence_to) return check;
+  const { timeline, sequence_from: from, sequence_to: to } = span;
+  // What an earlier verdict excluded may be mended by now.
+  const suspects = repository.segments
+    .entries()
+    .filter(({ name, error }) => error !== null && name.timeline === timeline && name.last > from && name.first <= to);
+  const judged = new Set<string>();
+  const judgeAll = (entries: readonly SegmentEntry[]): Promise<void> =>
+    forEachAtOnce(SEGMENTS_AT_ONCE, entries, async (entry) => {
+      operation.checkpoint();
+      if (judged.has(entry.key)) return;
+      judged.add(entry.key);
+      const verdict = await checkSegment(repository, entry, mode, operation, checked);
+      check.total += 1;
+      if (verdict.verdict === 'valid') {
+        check.verified += 1;
+        check.bytes += entry.sizeBytes;
+        return;
+      }
+      check.failed += 1;
+      check.verdicts.push({ name: entry.key, size: entry.sizeBytes, sha256: NO_SHA256, verdict: verdict.verdict });
+    });
+  await judgeAll(suspects);
+  const way = repository.segments.way(timeline, from, to);
+  const release = repository.segments.hold((way ?? []).map(({ key }) => key));
+  try {
+    await judgeAll(way ?? []);
+    const whole = repository.segments.way(timeline, from, to);
+    if (whole === null) return { ...check, error: brokenSpan(repository, id, span) };
+    // A damaged segment beside whole ones that hold the same commits harms nobody.
+    const sound = { ...check, total: check.verified, failed: 0, verdicts: [] };
+    return mode === 'FULL' ? { ...sound, error: await checkEnds(repository, id, span, whole) } : sound;
+  } finally {
+    release();
+  }
+}
+
+/** One segment by itself: frame, SHA-256, every record, its digest. What is found is remembered in the index. */
+export async function checkSegment(
+  repository: Repository,
+  entry: SegmentEntry,
+  mode: 'QUICK' | 'FULL',
+  operation: Operation,
+  checked: CheckedObjects,
+): Promise<Judgement> {
+  const cacheKey = `${mode} ${entry.key}`;
+  const known = checked.get(cacheKey);
+  if (known !== undefined) return known;
+  const judgement = await judgeSegment(repository, entry, mode);
+  operation.progress(entry.sizeBytes);
+  checked.set(cacheKey, judgement);
+  return judgement;
+}
+
+async function judgeSegment(repository: Repository, entry: SegmentEntry, mode: 'QUICK' | 'FULL'): Promise<Judgement> {
+  const { key } = entry;
+  const found = await repository.store.stat(key);
+  if (found === null) {
+    repository.segments.removed(key);
+    return { verdict: 'missing', text: `${key} is missing` };
+  }
+  if (mode === 'QUICK') {
+    if (entry.header === null) return { verdict: 'corrupt', text: entry.error?.message ?? key };
+    if (found.sizeBytes !== entry.sizeBytes) {
+      return { verdict: 'size', text: `${key} has ${found.sizeBytes} bytes instead of ${entry.sizeBytes}` };
+    }
+    return { verdict: 'valid', text: '' };
+  }
+  try {
+    await proveRecords(await readKnownSegment(repository, key));
+    repository.segments.markSound(key);
+    return { verdict: 'valid', text: '' };
+  } catch (error) {
+    if (!(error instanceof CairnError && isSegmentDamage(error))) throw error;
+    repository.segments.markDamaged(key, error);
+    return { verdict: error.code === 'BACKUPINCOMPLETE' ? 'missing' : 'corrupt', text: error.message };
+  }
+}
+
+/** The span begins and ends at commits, with the digests and the count that its manifest promises. */
+async function checkEnds(
+  repository: Repository,
+  id: number,
+  span: NonNullable<Manifest['span']>,
+  way: readonly UsableSegment[],
+): Promise<CairnError | null> {
+  const [first, last] = [way[0], way.at(-1)];
+  if (first === undefined || last === undefined) return null;
+  const begin = await placeIn(repository, first, span.sequence_from);
+  const end = await placeIn(repository, last, span.sequence_to);
+  const differences: string[] = [];
+  const compare = (name: string, expected: unknown, actual: unknown): void => {
+    if (expected !== actual) differences.push(`${name} ${actual} instead of ${expected}`);
+  };
+  compare('a commit that ends at', span.sequence_from, begin.sequence);
+  compare('the digest there', span.digest_from, begin.digest);
+  compare('a commit that ends at', span.sequence_to, end.sequence);
+  compare('the digest there', span.digest_to, end.digest);
+  compare('the number of commits', span.commit_count, end.commits - begin.commits);
+  if (differences.length === 0) return null;
+  return new CairnError('BACKUPCORRUPT', `backup ${id}: its segments have ${differences.join(', ')}`, {
+    hint: 'They are of another history than the backup. Restore from another backup; bring the segments back from a copy.',
+    details: { id, differences },
+  });
+}
+
+/** Sequence, commit count and running digest where a walk to `sequence` ends. */
+async function placeIn(
+  repository: Repository,
+  { key, header }: UsableSegment,
+  sequence: number,
+): Promise<{ sequence: number; commits: number; digest: string }> {
+  if (sequence === header.sequenceFrom) {
+    return { sequence, commits: header.commitsBefore, digest: header.digestFrom };
+  }
+  if (sequence === header.sequenceTo) {
+    return { sequence, commits: header.commitsBefore + header.commits, digest: header.digestTo };
+  }
+  const progress = await proveRecords(await readKnownSegment(repository, key), { sequence });
+  return {
+    sequence: progress.sequence,
+    commits: header.commitsBefore + progress.commits,
+    digest: progress.digest.toString('hex'),
+  };
+}
+
+/** Both as one: what is missing counts more than what is damaged. */
+export function joinedChecks(files: Check, segments: Check): Check {
+  const errors = [files.error, segments.error].filter((error) => error !== null);
+  return {
+    error: errors.find(({ code }) => code === 'BACKUPINCOMPLETE') ?? errors[0] ?? null,
+    total: files.total + segments.total,
+    verified: files.verified + segments.verified,
+    failed: files.failed + segments.failed,
+    bytes: files.bytes + segments.bytes,
+    verdicts: [...files.verdicts, ...segments.verdicts],
   };
 }
 

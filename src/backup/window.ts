@@ -7,7 +7,7 @@
  */
 import { formatTime, parseTime } from '../base/time.js';
 import { History } from './history.js';
-import type { Base, Coverage, Timeline } from './recovery.js';
+import type { RecoveryFacts } from './recovery.js';
 
 /** Both ends can be restored; nothing between them can. */
 export interface WindowGap {
@@ -32,14 +32,9 @@ export interface WindowRecord {
  * One record for each timeline, oldest first, of its own part: what comes before its fork is its parent's. It begins
  * at the fork where the parent leads there without a hole, else at its earliest base.
  */
-export function windows(
-  timelines: readonly Timeline[],
-  current: number | null,
-  bases: readonly Base[],
-  coverage: readonly Coverage[],
-  completeThroughUs: number | null,
-): WindowRecord[] {
-  const history = new History({ timelines, current, bases, coverage, completeThroughUs });
+export function windows(facts: RecoveryFacts): WindowRecord[] {
+  const history = new History(facts);
+  const { current } = facts;
   return history.timelines.map(({ timeline, parent }) => {
     const stretches = history.stretches(timeline);
     const [first, last] = [stretches[0], stretches.at(-1)];

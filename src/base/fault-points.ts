@@ -30,6 +30,14 @@ export const faultPointNames = [
   'pointer-written',
   'reopened',
   'old-kept',
+  // capture
+  'segment-written',
+  'segment-renamed',
+  // replay
+  'segment-replayed',
+  // merging
+  'merged-renamed',
+  'part-removed',
   // delete
   'manifest-removed',
   'object-removed',

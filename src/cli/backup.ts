@@ -8,6 +8,7 @@ import type { BackupService } from '../backup/service.js';
 import type { WallClock } from '../base/clock.js';
 import type { ConfigService } from '../config/service.js';
 import { acquireFileLock, openDatabase, rocksdbVersion } from '../engine/index.js';
+import { correctPosition } from '../keyspace/correct-position.js';
 import { readPosition } from '../keyspace/survey.js';
 import type { Log } from '../observability/log.js';
 import { openLocalStore, type Store } from '../storage/index.js';
@@ -43,12 +44,17 @@ export async function openBackup(
         }),
         verifyAfterCreate: () => config.get('backup.verify_after_create'),
         keepPreviousUs: () => config.get('restore.keep_previous') * US_PER_MS,
+        archive: () => config.get('backup.wal.archive'),
+        intervalMs: () => config.get('backup.wal.interval'),
+        walRetentionUs: () => config.get('backup.wal.retention') * US_PER_MS,
+        spoolMaxBytes: () => config.get('wal.spool_max'),
       },
       clock,
       log,
       versions: { cairn: cairnVersion(), rocksdb: rocksdbVersion(), node: process.version },
       openDatabase: (path, options) => openDatabase(path, { ...databaseOptions(config), ...options }),
       readPosition,
+      correctPosition,
       acquireLock: acquireFileLock,
     });
     return { backup, close: () => backup.close().finally(close) };

@@ -26,12 +26,15 @@ export interface OpenedData {
   close(): Promise<void>;
 }
 
-/** How every database of this server is opened, also one that a restore brings. */
+/**
+ * How every database of this server is opened, also one that a restore brings. Logs are kept until the archive has what
+ * is in them (backup/log-upkeep.ts).
+ */
 export function databaseOptions(config: ConfigService): OpenOptions {
   return {
     blockCacheBytes: config.values.cache_size,
     writeBufferBytes: config.values.write_buffer_size,
-    walTtlSeconds: 0,
+    walTtlSeconds: 'forever',
     fileChecksum: 'sha256',
     paranoidChecks: true,
   };
@@ -63,6 +66,8 @@ async function openDataDirectory(dir: string, config: ConfigService, log: Log, c
       timeline: directory.live?.timeline ?? 1,
       clockFloorUs: directory.live?.clock_floor_us ?? 0,
       rawStatePath: join(dir, 'raw-state.json'),
+      // Until the archive was compared with it (serve.ts begins it).
+      paused: true,
       ...commonOptions(config, log, clock),
     });
     return { keyspace, directory, scratchDirectory: join(dir, 'scratch'), close: closing(keyspace, lock) };
@@ -79,7 +84,8 @@ async function openPlain(path: string, config: ConfigService, log: Log, clock: W
     });
   }
   const kind = config.values.keyspace;
-  const database = await openDatabase(path, { ...databaseOptions(config), createIfMissing: false });
+  const options: OpenOptions = { ...databaseOptions(config), createIfMissing: false, walTtlSeconds: 0 };
+  const database = await openDatabase(path, options);
   try {
     const position = await readPosition(database, kind);
     const keyspace = await openKeyspace({

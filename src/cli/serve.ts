@@ -73,6 +73,7 @@ async function start(config: ConfigService, log: Log, stop: StopRequest): Promis
     closers.push(['the database', data.close]);
     const { backup, close } = await openBackup(config, data, log.child({ part: 'backup' }), clock);
     closers.push(['the repository', close]);
+    data.keyspace.begin();
     const server = await startServer(
       { keyspace: data.keyspace, backup, config, log, onShutdown: () => stop.ask('SHUTDOWN') },
       serverSettings(config),

@@ -1,7 +1,8 @@
 /** ADMIN.BACKUP VERIFY and RESTORE: what proves a backup, and what it is for. */
+import type { TargetWords } from '../backup/moments.js';
 import type { RestoreRecord, VerifyMode, VerifyRecord } from '../backup/records.js';
 import type { BackupReference } from '../backup/service.js';
-import { adminCommand, replyOf, required } from './admin-call.js';
+import { adminCommand, replyOf, required, type Values } from './admin-call.js';
 import type { ServerCommand } from './command.js';
 
 function runningVerify(id: number, mode: VerifyMode): VerifyRecord {
@@ -49,13 +50,25 @@ function runningRestore(id: number | null, target: string): RestoreRecord & { st
     last_commit_at: null,
     timeline_new: null,
     commits_left_behind: null,
+    segments: null,
     status: 'running',
   };
+}
+
+function target(values: Values): TargetWords | null {
+  const at = values.word('at');
+  if (at !== null) return { at };
+  const seq = values.number('seq');
+  if (seq !== null) return { seq };
+  const tag = values.word('tag');
+  return tag === null ? null : { tag };
 }
 
 const restore = adminCommand('admin.backup|restore', async (values, { services }) => {
   const request = {
     backup: required(values.either('id'), 'id') as BackupReference | 'PREVIOUS',
+    target: target(values),
+    timeline: values.number('timeline'),
     to: values.word('to'),
     ifTimeline: values.number('iftimeline'),
   };

@@ -1,5 +1,6 @@
 /** ADMIN.BACKUP CREATE, and Redis's own words for it: SAVE, BGSAVE, LASTSAVE. */
 import type { CreateRecord } from '../backup/records.js';
+import type { CreateType } from '../backup/service.js';
 import { CairnError } from '../base/errors.js';
 import { isLabel, MAX_LABEL_BYTES } from '../format/index.js';
 import { OK, type Reply, Simple } from '../resp/reply.js';
@@ -28,8 +29,18 @@ function trigger(call: Call, name: string): { command: string; user: string; add
   };
 }
 
+/** PARENT alone asks for an increment: a full rests on nothing. */
+function createType(word: string | null, parent: number | null): CreateType {
+  if (word !== null) return word.toLowerCase() as CreateType;
+  return parent === null ? 'full' : 'incremental';
+}
+
 const create = adminCommand('admin.backup|create', async (values, call) => {
+  const parent = values.number('parent');
   const started = call.services.backup.create({
+    type: createType(values.word('type'), parent),
+    parent,
+    strict: values.flag('strict'),
     label: label(values),
     verify: values.flag('verify'),
     pin: values.flag('pin'),
@@ -44,6 +55,9 @@ function start(call: Call, name: string): { begun: Promise<CreateRecord>; done: 
   const { backup } = call.services;
   if (backup.saving) throw new CairnError('ERR', 'Background save already in progress');
   return backup.create({
+    type: 'auto',
+    parent: null,
+    strict: false,
     label: null,
     verify: false,
     pin: false,

@@ -5,8 +5,8 @@
 import { backupCheckCommands } from './admin-backup-check.js';
 import { backupCreateCommands } from './admin-backup-create.js';
 import { backupKeepCommands } from './admin-backup-keep.js';
-import { backupLaterCommands } from './admin-backup-later.js';
 import { backupLookCommands } from './admin-backup-look.js';
+import { backupMomentCommands } from './admin-backup-moments.js';
 import { readonlyCommands } from './admin-readonly.js';
 import { clientCommands } from './client.js';
 import type { Command } from './command.js';
@@ -45,7 +45,7 @@ const families: readonly (readonly Command[])[] = [
   backupLookCommands,
   backupCheckCommands,
   backupKeepCommands,
-  backupLaterCommands,
+  backupMomentCommands,
 ];
 
 let commands: ReadonlyMap<string, Command> | null = null;

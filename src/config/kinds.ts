@@ -52,22 +52,19 @@ export function yesno(): Kind<boolean> {
   );
 }
 
-/** A switch for what this version does not have yet: it can be read, and set to no. */
-export function notBuiltYet(what: string): Kind<false> {
-  return kind(
-    'yesno',
-    `no (${what} is not built yet)`,
-    () => 'no',
-    (text) => {
-      if (text.toLowerCase() !== 'no') throw new NotAValue(`argument must be 'no': ${what} is not built yet`);
-      return false;
-    },
-  );
-}
-
 /** Milliseconds. */
 export function duration(): Kind<number> {
   return kind('duration', 'a duration such as 45s, 12h or 90d; 0: no limit', printDuration, parseDuration);
+}
+
+/** Milliseconds between two rounds of something; there is no "no limit". */
+export function interval(minMs: number, maxMs: number): Kind<number> {
+  const range = `${printDuration(minMs)} to ${printDuration(maxMs)}`;
+  return kind('duration', `a duration, ${range}`, printDuration, (text) => {
+    const value = parseDuration(text);
+    if (value >= minMs && value <= maxMs) return value;
+    throw new NotAValue(`argument must be between ${printDuration(minMs)} and ${printDuration(maxMs)} inclusive`);
+  });
 }
 
 /** Bytes. */

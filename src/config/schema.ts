@@ -7,8 +7,8 @@ import {
   addresses,
   duration,
   integer,
+  interval,
   type Kind,
-  notBuiltYet,
   oneOf,
   password,
   path,
@@ -165,10 +165,32 @@ export const settings = {
     doc: 'Every create verifies what it stored before the backup counts as complete.',
   }),
   'backup.wal.archive': setting({
-    value: notBuiltYet('continuous archiving'),
-    default: 'no',
+    value: yesno(),
+    default: 'yes',
     settable: 'running',
-    doc: 'Continuous archiving of the write-ahead log. Not built yet: only `no` is accepted.',
+    doc:
+      'Whether every commit is archived in the repository as it comes, so that any moment can be restored. `no`: only ' +
+      'increments and tags archive what they need.',
+  }),
+  'backup.wal.interval': setting({
+    value: interval(100, 3_600_000),
+    default: '1s',
+    settable: 'running',
+    doc: 'How often new commits are archived: what a lost data disk costs at most.',
+  }),
+  'backup.wal.retention': setting({
+    value: duration(),
+    default: '24h',
+    settable: 'running',
+    doc: 'The recovery window: how far back any moment can be restored. 0: for ever.',
+  }),
+  'wal.spool_max': setting({
+    value: size(MB, Number.MAX_SAFE_INTEGER, true),
+    default: '4gb',
+    settable: 'running',
+    doc:
+      'How much logs may take that wait to be archived. At the cap the oldest go unarchived: the window closes, loudly, and ' +
+      'the next backup is a full. 0: no limit.',
   }),
   'restore.keep_previous': setting({
     value: duration(),
@@ -224,11 +246,7 @@ export function environmentName(name: string): string {
 }
 
 /** Settings of the documented contract that a later version will have. Refused, but not as a spelling mistake. */
-export const plannedSettings: Readonly<Record<string, string>> = {
-  'backup.wal.interval': 'continuous archiving',
-  'backup.wal.retention': 'continuous archiving',
-  'wal.spool_max': 'continuous archiving',
-};
+export const plannedSettings: Readonly<Record<string, string>> = {};
 
 /** What tools ask for with CONFIG GET and Cairn does not have: name, and the answer that is true of Cairn. */
 export const redisConstants: Readonly<Record<string, string>> = {

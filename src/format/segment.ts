@@ -95,11 +95,22 @@ export function frameRecord(commit: { sequence: number; timeUs: number; count: n
 
 /** The whole segment. Throws FormatError when header or index contradict themselves: none is written that no one reads. */
 export function encodeSegment(content: SegmentContent): Buffer {
-  return Buffer.concat(segmentPieces(content));
+  const { records } = content;
+  const { head, entries, footer } = segmentParts(content);
+  const hash = createHash('sha256').update(head).update(records).update(entries).digest();
+  return Buffer.concat([head, records, entries, footer(hash)]);
 }
 
-/** The same bytes as [header, records, index, footer], the records not copied: for a writer of many pieces. */
-export function segmentPieces(content: SegmentContent): [Buffer, Buffer, Buffer, Buffer] {
+/** What of a segment stands around its records; the footer needs the SHA-256 of everything before it. */
+export interface SegmentParts {
+  header: SegmentHeader;
+  head: Buffer;
+  entries: Buffer;
+  footer(sha256OfTheRest: Uint8Array): Buffer;
+}
+
+/** For a writer that hashes elsewhere: the file is head, records, entries, footer. */
+export function segmentParts(content: SegmentContent): SegmentParts {
   const { records, index, ...span } = content;
   const header: SegmentHeader = {
     ...span,
@@ -110,13 +121,16 @@ export function segmentPieces(content: SegmentContent): [Buffer, Buffer, Buffer,
   const head = encodeHeader(header);
   requireIndex(header, index);
   const entries = encodeIndex(index);
-  const hash = createHash('sha256').update(head).update(records).update(entries).digest();
+  return { header, head, entries, footer: (hash) => encodeFooter(hash, entries) };
+}
+
+function encodeFooter(hash: Uint8Array, entries: Buffer): Buffer {
   const footer = Buffer.alloc(SEGMENT_FOOTER_BYTES);
   footer.set(hash, 0);
   footer.writeUInt32LE(crc32c(entries), 32);
   footer.writeUInt32LE(crc32c(footer, 0, 36), 36);
   footer.write(SEGMENT_FOOTER_MAGIC, 40, 'latin1');
-  return [head, records, entries, footer];
+  return footer;
 }
 
 /** The length of the file that has this header. */

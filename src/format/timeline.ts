@@ -1,4 +1,7 @@
-/** timelines/<n>.json: where a line of history began. Immutable; written before the first commit on that timeline. */
+/**
+ * timelines/<n>.json: where a line of history began, and where the one ended that was live until then. Immutable;
+ * written before the first commit on that timeline.
+ */
 import type { z } from 'zod';
 import { FormatError } from './document.js';
 import { backupId, count, document, moment, open, text, timelineNumber } from './fields.js';
@@ -11,7 +14,7 @@ const schema = open({
   parent: timelineNumber.nullable(),
   /** The last sequence that both lines have. */
   fork_sequence: count,
-  /** Commit time of the last commit that both lines have; null: none. */
+  /** The moment on the parent that this line continues from; null: none, or not known. */
   fork_at: moment.nullable(),
   /** Commits that both lines have. */
   fork_commit_count: count,
@@ -20,6 +23,8 @@ const schema = open({
   reason: text(64),
   /** The backup that a restore began with. */
   backup: backupId.nullable(),
+  /** The line that was live until then, and the last commit of it that the archive was given; null: none was open. */
+  left: open({ timeline: timelineNumber, sequence: count, commit_count: count, at: moment }).nullable().optional(),
 });
 
 export type TimelineRecord = z.infer<typeof schema>;

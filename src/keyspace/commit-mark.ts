@@ -8,6 +8,7 @@
  *   2       8      commit time, µs, big endian
  *   10      4      timeline, big endian
  */
+import type { CommitMarkShape } from '../engine/types.js';
 import { readU64, writeU64 } from './u64.js';
 
 export interface CommitMark {
@@ -18,6 +19,14 @@ export interface CommitMark {
 const MAGIC = 0xca;
 const VERSION = 1;
 export const COMMIT_MARK_BYTES = 14;
+
+/** The same for whoever cuts the log into commits. */
+export const COMMIT_MARK: CommitMarkShape = {
+  prefix: Buffer.of(MAGIC, VERSION),
+  bytes: COMMIT_MARK_BYTES,
+  timeOffset: 2,
+  timelineOffset: 10,
+};
 
 export function encodeCommitMark(timeUs: number, timeline: number): Buffer {
   const mark = Buffer.allocUnsafe(COMMIT_MARK_BYTES);

@@ -12,6 +12,7 @@ import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import { CommitClock } from './commit-clock.js';
+import { COMMIT_MARK } from './commit-mark.js';
 import { stateOf } from './correct-position.js';
 import { Exclusive } from './exclusive.js';
 import { type Due, Expirer, type ExpirerHost } from './expirer.js';
@@ -34,6 +35,7 @@ import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
 
 export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHost, WalSyncerHost {
   readonly cursors = new ScanCursors();
+  readonly commitMark = COMMIT_MARK;
   readonly clock: CommitClock;
   readonly expire: boolean;
   database: Database | null;
@@ -242,9 +244,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     });
   }
 
-  written(): { sequence: number; throughUs: number } {
+  written(): { sequence: number; throughUs: number; commitCount: number } {
+    const { commitCount } = this.writer.writtenState;
     // A write that runs may be counted already: its commits are after the mark all the same.
-    return { sequence: this.openDatabase.latestSequence(), throughUs: this.writer.markUs() };
+    return { sequence: this.openDatabase.latestSequence(), throughUs: this.writer.markUs(), commitCount };
   }
 
   exchange(

@@ -3,7 +3,7 @@
  * insides: a pause between two write groups (for a cut), and an exchange of the database under the server (for a
  * restore in place). `Keyspace` implements it.
  */
-import type { Database } from '../engine/types.js';
+import type { CommitMarkShape, Database } from '../engine/types.js';
 
 export type KeyspaceKind = 'native' | 'raw';
 
@@ -40,12 +40,14 @@ export interface LivePort {
   /** null while the live database is not open (it failed to open, or a swap failed). */
   readonly database: Database | null;
   readonly kind: KeyspaceKind;
+  /** What commits look like in the log. */
+  readonly commitMark: CommitMarkShape;
   /**
    * How far the write groups are in the WAL. Every commit at or before `throughUs` has its last sequence at or before
    * `sequence`, also when that write failed and may be in the log all the same; every later commit is after `throughUs`.
-   * Synchronous and cheap. Throws while no database is open.
+   * `commitCount` is that of the last write that succeeded. Synchronous and cheap. Throws while no database is open.
    */
-  written(): { sequence: number; throughUs: number };
+  written(): { sequence: number; throughUs: number; commitCount: number };
   /**
    * Waits until the running write group is in the WAL, runs `body` before the next group is written, then goes on.
    * Commands keep executing meanwhile; their replies wait. `position` is exact for the paused state;

@@ -10,9 +10,8 @@ import {
 import { planForTime } from '../../src/backup/plan.js';
 import type { Coverage, Timeline } from '../../src/backup/recovery.js';
 import { decideRetention } from '../../src/backup/retention.js';
-import { windows } from '../../src/backup/window.js';
 import { formatTime } from '../../src/base/time.js';
-import { base, isInPast, line, lineageOf, pasts, START, since } from './support/histories.js';
+import { base, isInPast, line, lineageOf, pasts, START, since, windowsOf } from './support/histories.js';
 
 const HOUR = 3_600_000_000;
 const NOW = START + 100 * HOUR;
@@ -245,7 +244,7 @@ t.test(
       segments = segments.filter(({ key }) => !gone.has(key));
 
       const left = coverageOfSegments(segments, MINUTE);
-      const [window] = windows(single, 1, backups, left, now);
+      const [window] = windowsOf(single, 1, backups, left, now);
       const wanted = formatTime(Math.max(now - DAY, START + HOUR));
       if ((window?.from ?? '~') > wanted || window?.to !== formatTime(now) || window.gaps.length > 0) {
         throw new Error(`at ${formatTime(now)} the window is ${JSON.stringify(window)}`);

@@ -44,7 +44,7 @@ t.test('A15: a clock that is set back a day between two backups: recovery points
     [1, '1'],
     [2, '2'],
   ] as [number, string][]) {
-    await (await f.backup.restore({ backup: id, to: null, ifTimeline: null })).done;
+    await (await f.backup.restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: null })).done;
     t.equal(await f.get('a'), value);
   }
 });
@@ -60,7 +60,15 @@ t.test('A15: set back while a backup runs, and over a restart', async (t) => {
   const f = await openFixture(dir, { clock });
   t.teardown(() => f.close());
   const trigger = { command: 'test', user: null, address: null };
-  const { begun, done } = f.backup.create({ label: null, verify: true, pin: false, trigger });
+  const { begun, done } = f.backup.create({
+    type: 'full',
+    parent: null,
+    strict: false,
+    label: null,
+    verify: true,
+    pin: false,
+    trigger,
+  });
   await begun;
   clock.move(-DAY_US);
   const record = await done;
@@ -103,7 +111,7 @@ t.test('A15: a replaced database is kept however the clock jumps', async (t) => 
   await f.set('a', 'backed up');
   const id = await f.create();
   await f.set('a', 'present');
-  await (await f.backup.restore({ backup: id, to: null, ifTimeline: null })).done;
+  await (await f.backup.restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: null })).done;
   clock.move(3650 * DAY_US);
   t.same(await f.backup.removeOldDatabases(), undefined);
   clock.move(-7300 * DAY_US);
@@ -112,7 +120,7 @@ t.test('A15: a replaced database is kept however the clock jumps', async (t) => 
     readdirSync(dir).filter((name) => name.startsWith('db-')),
     ['db-000001', 'db-000002'],
   );
-  await (await f.backup.restore({ backup: 'PREVIOUS', to: null, ifTimeline: null })).done;
+  await (await f.backup.restore({ backup: 'PREVIOUS', target: null, timeline: null, to: null, ifTimeline: null })).done;
   t.equal(await f.get('a'), 'present', 'PREVIOUS is the one that was replaced last, by any clock');
 });
 

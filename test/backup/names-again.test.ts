@@ -21,7 +21,7 @@ t.test(
     const futures: [number, string][] = [];
     // The same base, three futures: each gives the same numbers to its tables.
     for (const value of ['first', 'second', 'third']) {
-      await (await f.backup.restore({ backup: base, to: null, ifTimeline: null })).done;
+      await (await f.backup.restore({ backup: base, target: null, timeline: null, to: null, ifTimeline: null })).done;
       await fill(value);
       futures.push([await f.create(), value]);
     }
@@ -34,7 +34,7 @@ t.test(
     );
     await (await f.backup.verifyAll('DEEP')).done;
     for (const [id, value] of futures) {
-      await (await f.backup.restore({ backup: id, to: null, ifTimeline: null })).done;
+      await (await f.backup.restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: null })).done;
       t.equal(await f.get('key:0'), `${value}:0`);
       t.equal(await f.get('key:199'), `${value}:199`);
     }

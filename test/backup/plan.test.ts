@@ -10,10 +10,19 @@ import {
   resolveTime,
 } from '../../src/backup/plan.js';
 import type { Base, Coverage, RecoveryFacts, RecoveryPath, Timeline } from '../../src/backup/recovery.js';
-import { windows } from '../../src/backup/window.js';
 import { CairnError } from '../../src/base/errors.js';
 import { parseTime } from '../../src/base/time.js';
-import { base, type Commit, isInPast, line, lineageOf, type Past, pasts, since } from './support/histories.js';
+import {
+  base,
+  type Commit,
+  isInPast,
+  line,
+  lineageOf,
+  type Past,
+  pasts,
+  since,
+  windowsOf,
+} from './support/histories.js';
 
 const at = (clock: string): number => parseTime(`2026-01-28T${clock}Z`).us;
 
@@ -332,7 +341,7 @@ t.test('R2: any moment of any history is on the right line, and yields the state
       const { facts } = past;
       const first = facts.timelines[0]?.beganUs ?? 0;
       for (const { timeline, endedUs } of facts.timelines) {
-        const record = windows(
+        const record = windowsOf(
           facts.timelines,
           facts.current,
           facts.bases,

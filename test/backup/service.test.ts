@@ -31,14 +31,17 @@ t.test('a backup restores in place to exactly what was there, on a new timeline,
   const id = await f.create({ label: 'first' });
   await f.set('key:0', 'changed');
   await f.set('later', 'yes');
-  const restored = await (await f.backup.restore({ backup: id, to: null, ifTimeline: 1 })).done;
+  const restored = await (await f.backup.restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: 1 }))
+    .done;
   t.match(restored, { id, target: 'in-place', timeline: 1, timeline_new: 2, commits_left_behind: 2 });
   t.equal(await f.get('key:0'), 'value:0');
   t.equal(await f.get('later'), null);
   t.equal(f.keyspace.position.timeline, 2);
   t.same(f.keyspace.position.keyCounts.slice(0, 3), [167, 167, 166]);
   await f.set('on-two', '2');
-  const back = await (await f.backup.restore({ backup: 'PREVIOUS', to: null, ifTimeline: 2 })).done;
+  const back = await (
+    await f.backup.restore({ backup: 'PREVIOUS', target: null, timeline: null, to: null, ifTimeline: 2 })
+  ).done;
   t.match(back, { id: null, timeline_new: 3 });
   t.equal(await f.get('later'), 'yes');
   t.equal(await f.get('on-two'), null);
@@ -48,10 +51,12 @@ t.test('IFTIMELINE refuses a restore that was sent twice', async (t) => {
   const f = await fixture(t);
   await f.set('a', '1');
   const id = await f.create();
-  await (await f.backup.restore({ backup: id, to: null, ifTimeline: 1 })).done;
+  await (await f.backup.restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: 1 })).done;
   await f.set('a', '2');
   await t.rejects(
-    f.backup.restore({ backup: id, to: null, ifTimeline: 1 }).then((started) => started.done),
+    f.backup
+      .restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: 1 })
+      .then((started) => started.done),
     { code: 'RESTOREFAILED' },
   );
   t.equal(await f.get('a'), '2');
@@ -123,7 +128,9 @@ t.test(
     }
     await flip(added[0] as string, 3);
     await t.rejects(
-      f.backup.restore({ backup: bad, to: null, ifTimeline: null }).then(({ done }) => done),
+      f.backup
+        .restore({ backup: bad, target: null, timeline: null, to: null, ifTimeline: null })
+        .then(({ done }) => done),
       { code: 'BACKUPCORRUPT' },
     );
     t.equal(await f.get('key:2999'), '2999', 'live data is as it was');
@@ -220,13 +227,17 @@ t.test('RESTORE TO makes a plain directory that RocksDB opens, and leaves the se
   await f.set('a', '1');
   const id = await f.create();
   await f.set('a', '2');
-  const restored = await (await f.backup.restore({ backup: id, to: 'drill', ifTimeline: null })).done;
+  const restored = await (
+    await f.backup.restore({ backup: id, target: null, timeline: null, to: 'drill', ifTimeline: null })
+  ).done;
   t.equal(restored.target, join(f.dir, 'restores', 'drill'));
   const database = await openDatabase(restored.target, { createIfMissing: false });
   t.equal((await database.get(Buffer.from('\x01\x00a', 'latin1')))?.toString('latin1'), '\x001');
   await database.close();
   t.equal(await f.get('a'), '2');
-  await t.rejects(f.backup.restore({ backup: id, to: 'drill', ifTimeline: null }), { code: 'RESTOREDIR' });
+  await t.rejects(f.backup.restore({ backup: id, target: null, timeline: null, to: 'drill', ifTimeline: null }), {
+    code: 'RESTOREDIR',
+  });
 });
 
 t.test('C9: names that leave the restore directory are refused', async (t) => {
@@ -235,7 +246,7 @@ t.test('C9: names that leave the restore directory are refused', async (t) => {
   const id = await f.create();
   for (const name of ['..', '../x', '/etc', 'a/b', '.hidden', '', 'x'.repeat(129), 'a\0b', 'é']) {
     await t.rejects(
-      f.backup.restore({ backup: id, to: name, ifTimeline: null }),
+      f.backup.restore({ backup: id, target: null, timeline: null, to: name, ifTimeline: null }),
       { code: 'RESTOREDIR' },
       JSON.stringify(name),
     );
@@ -318,7 +329,7 @@ t.test('D10: an empty server over a full repository restores from it, and cannot
   await t.rejects(second.backup.delete(id, true), { code: 'REPOFOREIGN' });
   await t.rejects(second.backup.setPinned(id, true), { code: 'REPOFOREIGN' });
   t.equal((await second.backup.list({})).total, 2, 'nothing went');
-  await (await second.backup.restore({ backup: id, to: null, ifTimeline: null })).done;
+  await (await second.backup.restore({ backup: id, target: null, timeline: null, to: null, ifTimeline: null })).done;
   t.equal(await second.get('a'), '1');
   t.ok((await second.create()) > 2, 'the id was taken over');
 });
@@ -339,7 +350,7 @@ t.test('ADOPTREPO gives the repository to this database, on a timeline of its ow
   await second.set('b', '2');
   const backup = await second.create();
   t.match(await second.backup.info(backup), { id: 2, timeline: 2 });
-  await (await second.backup.restore({ backup, to: null, ifTimeline: null })).done;
+  await (await second.backup.restore({ backup, target: null, timeline: null, to: null, ifTimeline: null })).done;
   t.equal(await second.get('b'), '2');
 });
 
@@ -353,11 +364,23 @@ t.test('a second exclusive operation is told at once what is in its way', async 
   const f = await fixture(t);
   for (let i = 0; i < 2000; i += 1) await f.set(`key:${i}`, 'x'.repeat(200));
   const trigger = { command: 'test', user: null, address: null };
-  const first = f.backup.create({ label: null, verify: true, pin: false, trigger });
-  t.throws(() => f.backup.create({ label: null, verify: false, pin: false, trigger }), {
-    code: 'BACKUPBUSY',
-    message: /create/,
+  const first = f.backup.create({
+    type: 'full',
+    parent: null,
+    strict: false,
+    label: null,
+    verify: true,
+    pin: false,
+    trigger,
   });
+  t.throws(
+    () =>
+      f.backup.create({ type: 'full', parent: null, strict: false, label: null, verify: false, pin: false, trigger }),
+    {
+      code: 'BACKUPBUSY',
+      message: /create/,
+    },
+  );
   const { id, status } = await first.begun;
   t.equal(status, 'running');
   t.match((await f.backup.list({ status: 'running' })).backups, [{ id, status: 'running' }]);

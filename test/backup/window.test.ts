@@ -2,9 +2,9 @@
 import fc from 'fast-check';
 import t from 'tap';
 import type { Coverage, Timeline } from '../../src/backup/recovery.js';
-import { summary, type WindowRecord, windows } from '../../src/backup/window.js';
+import { summary, type WindowRecord } from '../../src/backup/window.js';
 import { formatTime, parseTime } from '../../src/base/time.js';
-import { base, type Commit, isInPast, line, type Past, pasts, since } from './support/histories.js';
+import { base, type Commit, isInPast, line, type Past, pasts, since, windowsOf } from './support/histories.js';
 
 const text = (clock: string): string => `2026-01-28T${clock}.000000Z`;
 const at = (clock: string): number => parseTime(text(clock)).us;
@@ -42,14 +42,14 @@ const row = (record: WindowRecord): unknown[] => [
 ];
 
 t.test('fields come in the order of the contract', async (t) => {
-  const [first] = windows(lines, 3, bases, [piece(1, 0, 150, '08:00:01', '09:00:00')], null);
+  const [first] = windowsOf(lines, 3, bases, [piece(1, 0, 150, '08:00:01', '09:00:00')], null);
   t.equal(Object.keys(first ?? {}).join(' '), 'timeline parent current from to sequence_from sequence_to gaps');
-  const holed = windows(lines.slice(0, 1), 1, [...bases, base(9, 1, 700, at('12:00:00'))], [], null);
+  const holed = windowsOf(lines.slice(0, 1), 1, [...bases, base(9, 1, 700, at('12:00:00'))], [], null);
   t.equal(Object.keys(holed[0]?.gaps[0] ?? {}).join(' '), 'sequence_from sequence_to from to');
 });
 
 t.test('three timelines without a hole: each begins where its parent leads to its fork', async (t) => {
-  t.same(windows(lines, 3, bases, whole, at('16:30:00')).map(row), [
+  t.same(windowsOf(lines, 3, bases, whole, at('16:30:00')).map(row), [
     [1, null, 0, '08:30:00', '12:59:00', 100, 900, []],
     [2, 1, 0, '13:00:01', '14:59:00', 500, 700, []],
     [3, 1, 1, '15:00:01', '16:30:00', 300, 800, []],
@@ -62,7 +62,7 @@ t.test('a hole before a fork: the line begins at its own first backup, or nowher
     piece(1, 250, 900, '09:10:00', '12:59:00'),
     ...whole.slice(1),
   ];
-  t.same(windows(lines, 3, bases, holed, at('16:30:00')).map(row), [
+  t.same(windowsOf(lines, 3, bases, holed, at('16:30:00')).map(row), [
     // A restore began from 300 and one from 500: both are known, neither can be reached.
     [1, null, 0, '08:30:00', '09:00:00', 100, 200, []],
     [2, 1, 0, '14:00:00', '14:59:00', 600, 700, []],
@@ -77,7 +77,7 @@ t.test('B1: a hole is a gap when something can be restored on both its sides', a
     ...whole.slice(1),
   ];
   const later = [...bases, base(3, 1, 600, at('11:00:00'))];
-  t.same(windows(lines, 3, later, holed, at('16:30:00')).map(row), [
+  t.same(windowsOf(lines, 3, later, holed, at('16:30:00')).map(row), [
     [1, null, 0, '08:30:00', '12:59:00', 100, 900, [[450, 600, '10:10:00', '11:00:00']]],
     [2, 1, 0, '14:00:00', '14:59:00', 600, 700, []],
     [3, 1, 1, '15:00:01', '16:30:00', 300, 800, []],
@@ -86,14 +86,14 @@ t.test('B1: a hole is a gap when something can be restored on both its sides', a
 
 t.test('backups without an archive are moments with gaps between them', async (t) => {
   const two = [base(1, 1, 100, at('08:30:00')), base(2, 1, 200, at('09:00:00')), base(3, 1, 200, at('09:30:00'))];
-  t.same(windows(lines.slice(0, 1), 1, two, [], null).map(row), [
+  t.same(windowsOf(lines.slice(0, 1), 1, two, [], null).map(row), [
     [1, null, 1, '08:30:00', '09:30:00', 100, 200, [[100, 200, '08:30:00', '09:00:00']]],
   ]);
 });
 
 t.test('the end is the last commit that is known, not now, when commits at the end are missing', async (t) => {
   const last = (line3: Partial<Timeline>, completeThroughUs: number | null): string | undefined =>
-    windows([...lines.slice(0, 2), { ...(lines[2] as Timeline), ...line3 }], 3, bases, whole, completeThroughUs)
+    windowsOf([...lines.slice(0, 2), { ...(lines[2] as Timeline), ...line3 }], 3, bases, whole, completeThroughUs)
       .at(-1)
       ?.to?.slice(11, 19);
   t.equal(last({}, null), '16:00:00');
@@ -104,21 +104,21 @@ t.test('the end is the last commit that is known, not now, when commits at the e
 
 t.test('the end of a line that was cut when it ended is the moment at which it ended', async (t) => {
   const cut = lines.map((other) => (other.timeline === 2 ? { ...other, endSequence: 700 } : other));
-  t.equal(windows(cut, 3, bases, whole, null)[1]?.to, text('15:00:00'));
+  t.equal(windowsOf(cut, 3, bases, whole, null)[1]?.to, text('15:00:00'));
 });
 
 t.test('C19: lines whose parents are missing or go round in a circle are shown, not followed', async (t) => {
-  t.same(windows(lines.slice(1), 3, bases, whole, null).map(row), [
+  t.same(windowsOf(lines.slice(1), 3, bases, whole, null).map(row), [
     [2, 1, 0, '14:00:00', '14:59:00', 600, 700, []],
     [3, 1, 1, null, null, null, null, []],
   ]);
   const loop = [line(1, 2, 5, at('08:00:00'), at('08:00:00')), line(2, 1, 5, at('08:00:00'), at('08:00:00'))];
-  t.equal(windows(loop, 2, [], [], null).length, 2);
-  t.same(summary(windows(loop, 2, [], [], null)), { fromUs: null, toUs: null, gaps: 0 });
+  t.equal(windowsOf(loop, 2, [], [], null).length, 2);
+  t.same(summary(windowsOf(loop, 2, [], [], null)), { fromUs: null, toUs: null, gaps: 0 });
 });
 
 t.test('INFO sums up the current line and its ancestors', async (t) => {
-  t.same(summary(windows(lines, 3, bases, whole, at('16:30:00'))), {
+  t.same(summary(windowsOf(lines, 3, bases, whole, at('16:30:00'))), {
     fromUs: at('08:30:00'),
     toUs: at('16:30:00'),
     gaps: 0,
@@ -130,12 +130,12 @@ t.test('INFO sums up the current line and its ancestors', async (t) => {
   ];
   const later = [...bases, base(3, 1, 200, at('08:50:00')), base(4, 1, 850, at('12:50:00'))];
   // The gap after 400 lies in a stretch that the restore to 300 abandoned.
-  t.same(summary(windows(lines, 3, later, holed, at('16:30:00'))), {
+  t.same(summary(windowsOf(lines, 3, later, holed, at('16:30:00'))), {
     fromUs: at('08:30:00'),
     toUs: at('16:30:00'),
     gaps: 1,
   });
-  t.same(summary(windows(lines, null, bases, whole, null)), { fromUs: null, toUs: null, gaps: 0 });
+  t.same(summary(windowsOf(lines, null, bases, whole, null)), { fromUs: null, toUs: null, gaps: 0 });
   t.same(summary([]), { fromUs: null, toUs: null, gaps: 0 });
 });
 
@@ -152,7 +152,7 @@ t.test('every commit in a window can be reached, every one outside or in a gap c
   fc.assert(
     fc.property(pasts, (past) => {
       const { timelines, current, bases: all, coverage, completeThroughUs } = past.facts;
-      for (const record of windows(timelines, current, all, coverage, completeThroughUs)) {
+      for (const record of windowsOf(timelines, current, all, coverage, completeThroughUs)) {
         const path = since(timelines, past.commits, record.timeline);
         for (const [index, commit] of path.entries()) {
           if (commit.timeline !== record.timeline) continue;

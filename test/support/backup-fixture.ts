@@ -5,12 +5,16 @@
 import { join } from 'node:path';
 import { DataDirectory } from '../../src/backup/data-directory.js';
 import { openBackupService } from '../../src/backup/open.js';
-import type { BackupService } from '../../src/backup/service.js';
+import type { RestoreRecord } from '../../src/backup/records.js';
+import type { BackupService, CreateOptions, RestoreOptions } from '../../src/backup/service.js';
 import { systemClock, type WallClock } from '../../src/base/clock.js';
 import { acquireFileLock, openDatabase } from '../../src/engine/index.js';
+import type { OpenOptions } from '../../src/engine/types.js';
+import { correctPosition } from '../../src/keyspace/correct-position.js';
 import type { Keyspace } from '../../src/keyspace/keyspace.js';
 import { openKeyspace } from '../../src/keyspace/open.js';
 import { readPosition } from '../../src/keyspace/survey.js';
+import type { Log } from '../../src/observability/log.js';
 import { openLocalStore } from '../../src/storage/index.js';
 import { silentLog } from './log.js';
 
@@ -22,7 +26,9 @@ export interface Fixture {
   backup: BackupService;
   set(key: string, value: string, database?: number): Promise<void>;
   get(key: string, database?: number): Promise<string | null>;
-  create(options?: { label?: string | null; verify?: boolean; pin?: boolean }): Promise<number>;
+  create(options?: Partial<CreateOptions>): Promise<number>;
+  /** RESTORE; answers when it is done. */
+  restore(options: Partial<RestoreOptions>): Promise<RestoreRecord>;
   close(): Promise<void>;
 }
 
@@ -32,10 +38,26 @@ export interface FixtureOptions {
   keepPreviousUs?: () => number;
   clock?: WallClock;
   repository?: string;
+  /** Default: no archiving, so that tests of files alone see files alone. */
+  archive?: () => boolean;
+  /** Default: an hour, so that only what a test asks for is archived. */
+  intervalMs?: number;
+  walRetentionUs?: () => number;
+  spoolMaxBytes?: () => number;
+  writeBufferBytes?: number;
+  log?: Log;
+}
+
+function engineOptions({ writeBufferBytes }: FixtureOptions): OpenOptions {
+  return {
+    fileChecksum: 'sha256',
+    walTtlSeconds: 'forever',
+    ...(writeBufferBytes === undefined ? {} : { writeBufferBytes }),
+  };
 }
 
 export async function openFixture(dir: string, options: FixtureOptions = {}): Promise<Fixture> {
-  const log = silentLog();
+  const log = options.log ?? silentLog();
   const clock = options.clock ?? systemClock();
   const directory = await DataDirectory.open(dir, 'native');
   await directory.sweep();
@@ -43,7 +65,7 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
   if (live === null) throw new Error('the fixture needs a readable LIVE');
   const database = await openDatabase(directory.livePath as string, {
     createIfMissing: live.fresh,
-    fileChecksum: 'sha256',
+    ...engineOptions(options),
   });
   await directory.markCreated();
   const keyspace = await openKeyspace({
@@ -56,6 +78,7 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
     log,
     wallClock: clock,
     rawStatePath: join(dir, 'raw-state.json'),
+    paused: true,
   });
   const repository = options.repository ?? join(dir, 'backups');
   const backup = await openBackupService({
@@ -68,14 +91,20 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
       retention: () => ({ maxCount: options.maxCount?.() ?? 0, maxAgeUs: options.maxAgeUs?.() ?? 0 }),
       verifyAfterCreate: () => false,
       keepPreviousUs: () => options.keepPreviousUs?.() ?? 0,
+      archive: () => options.archive?.() ?? false,
+      intervalMs: () => options.intervalMs ?? 3_600_000,
+      walRetentionUs: () => options.walRetentionUs?.() ?? 0,
+      spoolMaxBytes: () => options.spoolMaxBytes?.() ?? 0,
     },
     clock,
     log,
     versions: { cairn: '0.0.0', rocksdb: 'test', node: process.version },
-    openDatabase: (path, open) => openDatabase(path, { ...open, fileChecksum: 'sha256' }),
+    openDatabase: (path, open) => openDatabase(path, { ...engineOptions(options), ...open }),
     readPosition,
+    correctPosition,
     acquireLock: acquireFileLock,
   });
+  keyspace.begin();
   const trigger = { command: 'test', user: null, address: null };
   return {
     dir,
@@ -94,8 +123,19 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
       return outcome.value?.bytes.toString() ?? null;
     },
     async create(request = {}) {
-      const record = await backup.create({ label: null, verify: false, pin: false, ...request, trigger }).done;
-      return record.id;
+      const asked: CreateOptions = {
+        ...{ type: 'full', parent: null, strict: false, label: null, verify: false, pin: false },
+        ...request,
+        trigger,
+      };
+      return (await backup.create(asked).done).id;
+    },
+    async restore(request) {
+      const asked: RestoreOptions = {
+        ...{ backup: 'LATEST', target: null, timeline: null, to: null, ifTimeline: null },
+        ...request,
+      };
+      return (await backup.restore(asked)).done;
     },
     async close() {
       await backup.close();

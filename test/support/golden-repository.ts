@@ -42,7 +42,7 @@ export async function makeGoldenRepository(repository: string): Promise<void> {
     await fixture.set('later', 'yes');
     await remove(fixture, 'café', 5);
     await fixture.create({ label: two.label });
-    await (await fixture.backup.restore({ backup: 1, to: null, ifTimeline: null })).done;
+    await (await fixture.backup.restore({ backup: 1, target: null, timeline: null, to: null, ifTimeline: null })).done;
     await fixture.set('other', 'future');
     await fixture.create({ label: three.label, verify: true });
     await (await fixture.backup.verify(3, 'DEEP')).done;

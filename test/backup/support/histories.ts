@@ -4,6 +4,7 @@
  */
 import fc from 'fast-check';
 import type { Base, Coverage, RecoveryFacts, Timeline } from '../../../src/backup/recovery.js';
+import { type WindowRecord, windows } from '../../../src/backup/window.js';
 
 export interface Commit {
   timeline: number;
@@ -167,4 +168,15 @@ export function isInPast(
   const lineage = lineageOf(lines, timeline);
   const depth = lineage.findIndex((other) => other.timeline === state.timeline);
   return depth >= 0 && lineage.slice(0, depth).every((other) => state.sequence <= other.forkSequence);
+}
+
+/** WINDOW over facts given one by one. */
+export function windowsOf(
+  timelines: readonly Timeline[],
+  current: number | null,
+  bases: readonly Base[],
+  coverage: readonly Coverage[],
+  completeThroughUs: number | null,
+): WindowRecord[] {
+  return windows({ timelines, current, bases, coverage, completeThroughUs });
 }

@@ -1,0 +1,601 @@
+/**
+ * The archiver: keeps the repository's segments up to the live log, on a timer and whenever an operation asks for it.
+ *
+ *   detached ──attach──→ attached ──tick──→ captured through S ──→ logs up to S may go
+ *      ↑                    │ log is gone or damaged
+ *      │ exchange, error    └→ window closes loudly; a new chain begins at the newest full, or at the present
+ *
+ * Attaching compares the live database with the archive (archive-start.ts). Everything runs under one lock, in turns:
+ * `turn()` is how create, restore and TAG get theirs. Whoever needs a pause of the keyspace as well takes the turn first.
+ */
+import { assert } from '../base/assert.js';
+import type { WallClock } from '../base/clock.js';
+import { CairnError, toCairnError } from '../base/errors.js';
+import { formatTime } from '../base/time.js';
+import type { Database } from '../engine/types.js';
+import { chainAnchor, type TimelineRecord } from '../format/index.js';
+import type { LivePort, Position } from '../keyspace/port.js';
+import type { Log } from '../observability/log.js';
+import { type CommonPoint, whereTheyPart } from './archive-start.js';
+import { Capture, type ChainEnd } from './capture.js';
+import type { DataDirectory } from './data-directory.js';
+import type { LiveLine } from './facts.js';
+import { keepLogs } from './log-upkeep.js';
+import type { Repository } from './repository.js';
+import { salvageLast } from './segment-salvage.js';
+
+/** Read anew at each use. */
+export interface ArchiveSettings {
+  archive(): boolean;
+  intervalMs(): number;
+  /** Bytes; 0: no limit. */
+  spoolMaxBytes(): number;
+}
+
+export interface ArchiverOptions {
+  live: LivePort;
+  directory: DataDirectory;
+  repository: Repository;
+  settings: ArchiveSettings;
+  clock: WallClock;
+  log: Log;
+  /** Called after a tick that archived something. */
+  archived?: () => void;
+}
+
+export interface ArchiveLag {
+  /** null: nothing is archived (switched off, or another database's repository). */
+  ms: number | null;
+  commits: number | null;
+  bytes: number | null;
+  /** What keeps the archive behind; null: nothing. */
+  error: string | null;
+}
+
+/** How long a stop may archive. */
+const CLOSE_MS = 4000;
+const WAL_BYTES = 'rocksdb.wal.bytes';
+
+export class Archiver {
+  readonly #options: ArchiverOptions;
+  #capture: Capture | null = null;
+  /** The current line is known complete through this moment, as of the last turn that archived everything. */
+  #completeThroughUs: number | null = null;
+  #walBytes = 0;
+  #error: CairnError | null = null;
+  #turns: Promise<unknown> = Promise.resolve();
+  #timer: NodeJS.Timeout | null = null;
+  #ticking: Promise<void> | null = null;
+  #closed = false;
+  readonly #abort = new AbortController();
+
+  constructor(options: ArchiverOptions) {
+    this.#options = options;
+  }
+
+  // ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Runs `work` while nobody else captures, cuts or exchanges. */
+  turn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turns.then(work, work);
+    this.#turns = turn.catch(() => undefined);
+    return turn;
+  }
+
+  start(): void {
+    assert(this.#timer === null, 'the archiver was started twice');
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#ticking = this.tick().finally(() => {
+        this.#ticking = null;
+        this.#schedule();
+      });
+    }, this.#options.settings.intervalMs());
+    this.#timer.unref();
+  }
+
+  /** One round: archive what is new, let go of logs. Never rejects. */
+  async tick(): Promise<void> {
+    await this.turn(async () => {
+      if (this.#closed) return;
+      try {
+        const archived = await this.#archiveNew();
+        this.#recovered();
+        if (archived) this.#options.archived?.();
+      } catch (thrown) {
+        this.#failed(thrown);
+      }
+      await this.#keepLogs().catch((error: unknown) => {
+        this.#options.log.warn('logs could not be tidied', { error });
+      });
+    });
+  }
+
+  async #archiveNew(): Promise<boolean> {
+    const { live, settings } = this.#options;
+    if (live.database === null) {
+      await this.detach();
+      return false;
+    }
+    if (!settings.archive()) {
+      this.#completeThroughUs = null;
+      return false;
+    }
+    return this.#captureWritten();
+  }
+
+  async #captureWritten(): Promise<boolean> {
+    await this.#attach();
+    const walBytes = this.#walTicker();
+    const { sequence, throughUs } = this.#options.live.written();
+    const captured = await this.#through(sequence);
+    this.#completeThroughUs = throughUs;
+    this.#walBytes = walBytes;
+    return captured > 0;
+  }
+
+  // ── what operations ask for; each inside a turn ───────────────────────────────────────────────────────────────
+
+  /** Attaches, so that what follows in this turn finds the line that the archive goes on with. */
+  async ready(): Promise<void> {
+    await this.#attach();
+  }
+
+  /** Whether commits are archived continuously. */
+  get on(): boolean {
+    return this.#options.settings.archive();
+  }
+
+  /**
+   * Archives what the log holds now, so that now is reachable. While continuous archiving is off only where a backup of
+   * the live line is there for it to rest on. Throws what keeps it from that.
+   */
+  async captureNow(): Promise<void> {
+    if (!this.on && !this.#rests()) return;
+    try {
+      await this.#captureWritten();
+      this.#recovered();
+    } catch (thrown) {
+      this.#failed(thrown);
+      throw thrown;
+    }
+  }
+
+  /** Archives up to a position that the keyspace just told, and answers where the chain ends then. */
+  async captureThrough(position: Position): Promise<ChainEnd> {
+    const capture = await this.#attach();
+    await this.#through(position.sequence);
+    const { end } = this.#capture ?? capture;
+    assert(end.sequence >= position.sequence, `archived up to ${end.sequence}, asked for ${position.sequence}`);
+    return end;
+  }
+
+  /**
+   * The end of a line, while the keyspace is drained for another database. A log that has lost it is no reason to keep
+   * the old state: what it lost is said, and the old directory is kept anyway. Anything else throws.
+   */
+  async captureEnd(position: Position): Promise<void> {
+    const capture = this.#capture;
+    if (capture === null || !this.#options.settings.archive()) return;
+    try {
+      await capture.through(position.sequence, this.#abort.signal);
+    } catch (thrown) {
+      const error = toCairnError(thrown, 'BACKUPFAILED');
+      if (!isLost(error)) throw error;
+      const { timeline, sequence } = capture.end;
+      this.#options.log.error('the end of a timeline could not be archived: its log has lost it', {
+        timeline,
+        after: sequence,
+        before: position.sequence,
+        error,
+      });
+    }
+  }
+
+  /**
+   * For a full: the chain has to go on from its cut. Archives up to there; where that cannot be done any more, or is
+   * not wanted, what comes after the full begins at an anchor.
+   */
+  async continueFrom(position: Position): Promise<void> {
+    const { settings, log } = this.#options;
+    const capture = await this.#attach();
+    if (position.sequence <= capture.end.sequence) return;
+    if (settings.archive()) {
+      try {
+        await capture.through(position.sequence, this.#abort.signal);
+        return;
+      } catch (thrown) {
+        const error = toCairnError(thrown, 'BACKUPFAILED');
+        if (!isLost(error)) throw error;
+        log.error('the recovery window is closed: commits are not in the log any more. The full starts a new one', {
+          timeline: capture.end.timeline,
+          after: capture.end.sequence,
+          before: position.sequence,
+          error,
+        });
+      }
+    }
+    await this.#begin(this.#endAt(position));
+  }
+
+  /** Lets go of the live database: before another one is exchanged for it. The next turn attaches anew. */
+  async detach(): Promise<void> {
+    const capture = this.#capture;
+    this.#capture = null;
+    this.#completeThroughUs = null;
+    await capture?.close();
+  }
+
+  /** Attaches if that is possible now; a failure is remembered and tried again at the next tick. */
+  async attachEarly(): Promise<void> {
+    if (this.#options.live.database === null) return;
+    await this.turn(async () => {
+      await this.#attach();
+    }).catch((error: unknown) => this.#failed(error));
+  }
+
+  // ── attach ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #attach(): Promise<Capture> {
+    const { live, repository, directory } = this.#options;
+    const { database } = live;
+    if (database === null) throw new CairnError('MISCONF', 'there is no open database to archive');
+    if (this.#capture !== null) {
+      const { end } = this.#capture;
+      if (this.#capture.database === database && end.timeline === directory.live?.timeline) return this.#capture;
+      await this.detach();
+    }
+    await repository.writable();
+    await repository.catalog.refresh();
+    await repository.segments.refresh();
+    await repository.timelines.refresh();
+    await this.#removeUnlivedTimelines();
+    return this.#begin(await this.#findEnd(database));
+  }
+
+  async #begin(end: ChainEnd): Promise<Capture> {
+    const { live, repository } = this.#options;
+    await this.#capture?.close();
+    assert(live.database !== null, 'a chain begins on an open database');
+    this.#capture = new Capture(live.database, live.commitMark, repository, end);
+    return this.#capture;
+  }
+
+  /** A restore that was killed between recording its timeline and taking over leaves a record of a line that never was. */
+  async #removeUnlivedTimelines(): Promise<void> {
+    const { repository, directory, log } = this.#options;
+    const live = directory.live?.timeline ?? 0;
+    for (const { timeline } of repository.timelines.records()) {
+      if (timeline <= live || this.#isLived(timeline)) continue;
+      await repository.timelines.remove(timeline);
+      log.info('the record of a timeline that never began was removed', { timeline });
+    }
+  }
+
+  #isLived(timeline: number): boolean {
+    const { segments, catalog, timelines } = this.#options.repository;
+    return (
+      segments.timelines().includes(timeline) ||
+      catalog.entries().some((entry) => entry.manifest === null || entry.manifest.timeline === timeline) ||
+      timelines.records().some(({ parent, left }) => parent === timeline || left?.timeline === timeline)
+    );
+  }
+
+  /** Where the archive of the live line ends; begins a new line where the live database is not what the archive has. */
+  async #findEnd(database: Database): Promise<ChainEnd> {
+    const { live, repository, directory, log } = this.#options;
+    const timeline = directory.live?.timeline ?? 1;
+    await salvageLast(repository, timeline, log);
+    const position = await live.pausedBetweenGroups(async (at) => at);
+    const parted = await whereTheyPart({ database, mark: live.commitMark, position }, repository, timeline);
+    const ahead = this.#knownAhead(timeline, position.sequence);
+    if (parted !== null || ahead !== null) {
+      return this.#beginTimeline(
+        parted ?? { sequence: position.sequence, commitCount: position.commitCount, timeUs: position.lastCommitUs },
+        ahead ?? `the archive of timeline ${timeline} has other commits than the live database`,
+      );
+    }
+    const record = repository.timelines.get(timeline) ?? (await this.#recordMissing(timeline, position));
+    const last = repository.segments.usable(timeline).at(-1)?.header;
+    const end: ChainEnd =
+      last === undefined
+        ? startOf(record)
+        : {
+            timeline,
+            sequence: last.sequenceTo,
+            digest: last.digestTo,
+            commits: last.commitsBefore + last.commits,
+            lastUs: last.lastUs,
+          };
+    live.raiseClock(end.lastUs);
+    // While nothing is archived continuously, increments rest on the newest full.
+    return this.#options.settings.archive() ? end : (this.#newestFull(end) ?? end);
+  }
+
+  /** Why the live database must be an older copy, seen from backups and timelines; null: nothing says so. */
+  #knownAhead(timeline: number, sequence: number): string | null {
+    const { repository } = this.#options;
+    const later = repository.timelines
+      .records()
+      .find((record) => record.timeline > timeline && this.#isLived(record.timeline));
+    if (later !== undefined) return `timeline ${timeline} was left for timeline ${later.timeline}`;
+    for (const { id, manifest } of repository.catalog.entries()) {
+      if (manifest !== null && manifest.timeline === timeline && manifest.sequence_to > sequence) {
+        return `backup ${id} of timeline ${timeline} is at sequence ${manifest.sequence_to}, the live database at ${sequence}`;
+      }
+    }
+    return null;
+  }
+
+  async #beginTimeline(at: CommonPoint, why: string): Promise<ChainEnd> {
+    const { live, repository, directory, log } = this.#options;
+    const { database } = live;
+    const parent = directory.live?.timeline ?? 1;
+    assert(database !== null, 'a timeline begins on an open database');
+    const last = repository.segments.usable(parent).at(-1)?.header;
+    if (last !== undefined) live.raiseClock(last.lastUs);
+    const timeline = await repository.nextTimeline();
+    const record: TimelineRecord = {
+      timeline,
+      parent: at.timeUs === null ? null : parent,
+      fork_sequence: at.sequence,
+      fork_at: at.timeUs === null ? null : formatTime(at.timeUs),
+      fork_commit_count: at.commitCount,
+      created_at: formatTime(live.nowUs()),
+      reason: 'diverged',
+      backup: null,
+      left:
+        last === undefined
+          ? null
+          : {
+              timeline: parent,
+              sequence: last.sequenceTo,
+              commit_count: last.commitsBefore + last.commits,
+              at: formatTime(last.lastUs),
+            },
+    };
+    await repository.putTimeline(record);
+    await live.exchange(async () => {
+      const present = directory.live;
+      if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
+      await directory.replaceLive({
+        ...present,
+        timeline,
+        clock_floor_us: Math.max(present.clock_floor_us, live.nowUs()),
+      });
+      return { database, timeline, kind: live.kind };
+    });
+    log.error('the live database is not what its archive has: a new timeline began', {
+      timeline,
+      parent,
+      sequence: at.sequence,
+      why,
+    });
+    return startOf(record);
+  }
+
+  /** A line that began while the repository could not be written to: what came before it here nobody can tell. */
+  async #recordMissing(timeline: number, position: Position): Promise<TimelineRecord> {
+    const { live, repository } = this.#options;
+    const record: TimelineRecord = {
+      timeline,
+      parent: null,
+      fork_sequence: position.sequence,
+      fork_at: null,
+      fork_commit_count: position.commitCount,
+      created_at: formatTime(live.nowUs()),
+      reason: 'attached',
+      backup: null,
+    };
+    await repository.putTimeline(record);
+    return record;
+  }
+
+  // ── capture and its end ───────────────────────────────────────────────────────────────────────────────────────
+
+  /** Captures up to a written sequence; begins a new chain where the log has lost what is missing. */
+  async #through(sequence: number): Promise<number> {
+    const capture = this.#capture;
+    assert(capture !== null, 'captured without being attached');
+    try {
+      return (await capture.through(sequence, this.#abort.signal)).commits;
+    } catch (thrown) {
+      const error = toCairnError(thrown, 'BACKUPFAILED');
+      if (!isLost(error)) throw error;
+      return this.#afterLoss(capture, error, sequence);
+    }
+  }
+
+  async #afterLoss(capture: Capture, error: CairnError, sequence: number): Promise<number> {
+    const { live, log } = this.#options;
+    const { end } = capture;
+    // Memory may still have what the log has lost: as tables it survives.
+    if (error.details.kind === 'corruption') await live.database?.flush();
+    const full = this.#newestFull(end);
+    if (full !== null && full.sequence <= sequence) {
+      try {
+        return (await (await this.#begin(full)).through(sequence, this.#abort.signal)).commits;
+      } catch (again) {
+        if (!isLost(toCairnError(again, 'BACKUPFAILED'))) throw again;
+      }
+    }
+    const present = this.#endAt(await live.pausedBetweenGroups(async (at) => at));
+    await this.#begin(present);
+    if (this.#isUntouched(end)) {
+      log.info('archiving begins at the present: earlier commits are in no log', { after: present.sequence });
+      return 0;
+    }
+    log.error('the recovery window is closed: commits are not in the log any more. The next backup has to be a full', {
+      timeline: end.timeline,
+      after: end.sequence,
+      before: present.sequence,
+      error,
+    });
+    return 0;
+  }
+
+  /** Nothing rests on this end of a chain: no segment leads to it, and no backup is of its line. */
+  #isUntouched({ timeline }: ChainEnd): boolean {
+    const { segments, catalog, timelines } = this.#options.repository;
+    return (
+      segments.usable(timeline).length === 0 &&
+      timelines.get(timeline)?.parent === null &&
+      !catalog.entries().some(({ manifest }) => manifest === null || manifest.timeline === timeline)
+    );
+  }
+
+  #endAt(position: Position): ChainEnd {
+    const { directory, repository } = this.#options;
+    const timeline = directory.live?.timeline ?? 1;
+    const { sequence } = position;
+    return {
+      timeline,
+      sequence,
+      digest: repository.segments.digestAtSeam(timeline, sequence) ?? chainAnchor(timeline, sequence),
+      commits: position.commitCount,
+      lastUs: position.lastCommitUs,
+    };
+  }
+
+  /** The newest full of the live line that lies after the end of what is archived. */
+  #newestFull(end: ChainEnd): ChainEnd | null {
+    const { catalog, segments } = this.#options.repository;
+    const full = catalog
+      .entries()
+      .findLast(
+        ({ status, manifest }) =>
+          status === 'complete' && manifest?.type === 'full' && manifest.timeline === end.timeline,
+      );
+    const manifest = full?.manifest;
+    if (manifest == null || manifest.sequence_to <= end.sequence) return null;
+    const { sequence_to: sequence, cut } = manifest;
+    return {
+      timeline: end.timeline,
+      sequence,
+      digest: segments.digestAtSeam(end.timeline, sequence) ?? chainAnchor(end.timeline, sequence),
+      commits: cut.commit_count,
+      lastUs: end.lastUs,
+    };
+  }
+
+  async #keepLogs(): Promise<void> {
+    const { live, settings, log } = this.#options;
+    const { database } = live;
+    if (database === null) return;
+    const end = this.#capture?.database === database ? this.#capture.end : null;
+    const upkeep = await keepLogs(database, {
+      needFrom: this.#neededFrom(end),
+      archivedThrough: end?.sequence ?? null,
+      maxBytes: settings.spoolMaxBytes(),
+    });
+    if (upkeep.lostThrough === null) return;
+    log.error('wal.spool_max is reached: the oldest logs went unarchived, the recovery window is closed', {
+      lostThrough: upkeep.lostThrough,
+      archivedThrough: end?.sequence ?? null,
+    });
+  }
+
+  /** The sequence whose log and all later ones must stay; null: nothing can rest on any. */
+  #neededFrom(end: ChainEnd | null): number | null {
+    const { settings } = this.#options;
+    if (this.#error?.code === 'REPOFOREIGN') return null;
+    if (end !== null && settings.archive()) return end.sequence;
+    const rests = this.#rests();
+    if (end !== null) return rests ? end.sequence : null;
+    return settings.archive() || rests ? 0 : null;
+  }
+
+  /** A backup of the live line is there, so that an increment may come. */
+  #rests(): boolean {
+    const { repository, directory } = this.#options;
+    const timeline = directory.live?.timeline ?? 0;
+    return repository.catalog.entries().some(({ manifest }) => manifest !== null && manifest.timeline === timeline);
+  }
+
+  // ── what others want to know ──────────────────────────────────────────────────────────────────────────────────
+
+  /** The live line as the archive knows it; null while this server's line does not go on in the repository. */
+  line(): LiveLine | null {
+    const { live, directory, repository } = this.#options;
+    if (directory.live === null || !repository.held) return null;
+    const sequence = live.database?.latestSequence() ?? null;
+    return { timeline: directory.live.timeline, sequence, completeThroughUs: this.#completeThroughUs };
+  }
+
+  /** Where what is archived ends; null: not attached. */
+  get end(): Readonly<ChainEnd> | null {
+    return this.#capture?.end ?? null;
+  }
+
+  lag(): ArchiveLag {
+    const { live, settings, clock } = this.#options;
+    const capture = this.#capture;
+    const error = this.#error?.line ?? null;
+    if (!settings.archive() || live.database === null || capture === null) {
+      return { ms: null, commits: null, bytes: null, error };
+    }
+    const { sequence, commitCount } = live.written();
+    const behind = sequence > capture.end.sequence;
+    if (!behind) return { ms: 0, commits: 0, bytes: 0, error };
+    const since = this.#completeThroughUs ?? capture.end.lastUs;
+    return {
+      ms: Math.max(0, Math.round((Math.max(clock.nowUs(), live.nowUs()) - since) / 1000)),
+      commits: Math.max(1, commitCount - capture.end.commits),
+      bytes: Math.max(1, this.#walTicker() - this.#walBytes),
+      error,
+    };
+  }
+
+  #walTicker(): number {
+    return this.#options.live.database?.statistics()[WAL_BYTES] ?? 0;
+  }
+
+  #failed(thrown: unknown): void {
+    const error = toCairnError(thrown, 'BACKUPFAILED');
+    if (this.#abort.signal.aborted) return;
+    // Said once, not every second.
+    if (this.#error?.code !== error.code) {
+      const { log } = this.#options;
+      if (error.code === 'REPOFOREIGN')
+        log.warn('nothing is archived: the repository belongs to another database', { error });
+      else log.error('archiving fails; it goes on by itself when the cause is gone', { error });
+    }
+    this.#error = error;
+  }
+
+  #recovered(): void {
+    if (this.#error !== null) this.#options.log.info('archiving goes on', { end: this.#capture?.end.sequence });
+    this.#error = null;
+  }
+
+  /** Archives what is left, as far as that is done in a few seconds, then lets go. The next start goes on from there. */
+  async close(): Promise<void> {
+    const limit = setTimeout(() => this.#abort.abort(), CLOSE_MS);
+    try {
+      if (this.#timer !== null) clearTimeout(this.#timer);
+      await this.#ticking;
+      if (this.#timer !== null) clearTimeout(this.#timer);
+      if (this.#options.settings.archive()) await this.tick();
+    } finally {
+      clearTimeout(limit);
+      this.#closed = true;
+      this.#abort.abort();
+      await this.turn(() => this.detach());
+    }
+  }
+}
+
+/** The log does not have the commits any more, or cannot be read there: waiting does not bring them back. */
+function isLost(error: CairnError): boolean {
+  return error.code === 'WALGAP' || (error.code === 'MISCONF' && error.details.kind === 'corruption');
+}
+
+/** A line's chain before its first commit. */
+function startOf(record: TimelineRecord): ChainEnd {
+  const { timeline, fork_sequence: sequence, fork_commit_count: commits } = record;
+  return { timeline, sequence, digest: chainAnchor(timeline, sequence), commits, lastUs: 0 };
+}

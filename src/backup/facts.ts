@@ -1,0 +1,72 @@
+/**
+ * The facts that recovery is planned from, gathered: lines of history, states that files yield, what segments cover,
+ * and how far the live line is known.
+ */
+import { parseTime } from '../base/time.js';
+import type { BackupEntry } from './catalog.js';
+import type { Base, Point, RecoveryFacts } from './recovery.js';
+import type { Repository } from './repository.js';
+
+/** The live line as the archive knows it. */
+export interface LiveLine {
+  timeline: number;
+  /** The last sequence of the live database; null: it is not open. */
+  sequence: number | null;
+  /** null: nothing is archived, or the archive is behind. */
+  completeThroughUs: number | null;
+}
+
+/** `live` null: nobody's line goes on here (a foreign repository). */
+export function recoveryFacts(repository: Repository, live: LiveLine | null): RecoveryFacts {
+  const complete = repository.catalog.entries().filter((entry) => entry.status === 'complete');
+  return {
+    timelines: repository.timelines.lines(live),
+    bases: basesOf(complete),
+    coverage: repository.segments.coverage(),
+    points: pointsOf(complete),
+    current: live?.timeline ?? null,
+    completeThroughUs: live?.completeThroughUs ?? null,
+  };
+}
+
+/** Every full, and the files of a full whose own manifest is gone, as long as an increment names them. */
+function basesOf(complete: readonly BackupEntry[]): Base[] {
+  const fulls = complete.filter(({ manifest }) => manifest?.type === 'full').flatMap((entry) => baseOf(entry) ?? []);
+  const listed = new Set(fulls.map(({ list }) => list));
+  const orphans = new Map<string, Base>();
+  for (const entry of complete) {
+    const base = entry.manifest?.type === 'full' ? null : baseOf(entry);
+    if (base !== null && !listed.has(base.list)) orphans.set(base.list, base);
+  }
+  return [...fulls, ...orphans.values()];
+}
+
+/** The state that the files of a backup yield by themselves; null: its manifest is unreadable. */
+export function baseOf({ id, manifest }: BackupEntry): Base | null {
+  if (manifest === null) return null;
+  const { span, cut, list } = manifest;
+  const common = { id, list: list.sha256, sizeBytes: list.size };
+  const timestampUs = parseTime(manifest.timestamp).us;
+  if (span === null) {
+    const { timeline, sequence_to: sequence } = manifest;
+    return { ...common, timeline, sequence, timestampUs, commitCount: cut.commit_count, digest: '' };
+  }
+  // The full's own moment may be lost with its manifest; right before the first commit of the span it was that state.
+  return {
+    ...common,
+    timeline: span.timeline,
+    sequence: span.sequence_from,
+    timestampUs: span.first_at === null ? timestampUs : parseTime(span.first_at).us - 1,
+    commitCount: cut.commit_count - span.commit_count,
+    digest: span.digest_from,
+  };
+}
+
+/** Moments for which a backup says at which sequence the line was. */
+function pointsOf(complete: readonly BackupEntry[]): Point[] {
+  return complete.flatMap(({ manifest }) =>
+    manifest === null
+      ? []
+      : [{ timeline: manifest.timeline, sequence: manifest.sequence_to, us: parseTime(manifest.timestamp).us }],
+  );
+}

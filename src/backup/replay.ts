@@ -1,0 +1,131 @@
+/**
+ * Replays commits of segments into a database that nobody serves, which stands where they begin. RocksDB's own log is
+ * off meanwhile; what was applied is durable once the caller has flushed.
+ *
+ *   segments    │ a ───────── │ b ───────────── │ c ──────── │
+ *   step          from ├──────────────────────────────┤ to
+ *
+ * Every record is checked before it is applied (native/replay.cc), every seam by sequence, commit count and running
+ * digest. While one segment is applied the next one is read.
+ */
+import { CairnError } from '../base/errors.js';
+import { faultPoint } from '../base/fault-points.js';
+import { replayRecords } from '../engine/index.js';
+import type { Database, RecordProgress } from '../engine/types.js';
+import { SEGMENT_HEADER_BYTES } from '../format/index.js';
+import type { Operation } from './operations.js';
+import type { Repository } from './repository.js';
+import { damagedSegment, type OpenSegment, proveRecords, readKnownSegment } from './segment-object.js';
+import type { ReplayStep, Source } from './source.js';
+
+/** Where replaying has come to. */
+interface Place {
+  sequence: number;
+  commits: number;
+  /** Hex; null: not known, the first segment says it. */
+  digest: string | null;
+}
+
+export async function replaySteps(
+  repository: Repository,
+  database: Database,
+  source: Source,
+  operation: Operation,
+): Promise<void> {
+  let commits = source.base.commitCount;
+  for (const step of source.steps) commits = await replayStep(repository, database, step, commits, operation);
+}
+
+async function replayStep(
+  repository: Repository,
+  database: Database,
+  step: ReplayStep,
+  commits: number,
+  operation: Operation,
+): Promise<number> {
+  const place: Place = { sequence: step.from, commits, digest: step.digestFrom };
+  const { segments } = step;
+  let next = read(repository, segments[0]?.key);
+  for (const [i, { key, sizeBytes }] of segments.entries()) {
+    const segment = await next;
+    next = read(repository, segments[i + 1]?.key);
+    next.catch(() => undefined);
+    operation.checkpoint();
+    if (segment === null) break;
+    try {
+      await replaySegment(database, segment, step, place);
+    } catch (error) {
+      if (!(error instanceof CairnError) || error.details.kind !== 'corruption') throw error;
+      const damage = damagedSegment(key, error);
+      repository.segments.markDamaged(key, damage);
+      throw damage;
+    }
+    operation.progress(sizeBytes);
+    await faultPoint('segment-replayed');
+  }
+  if (place.sequence !== step.to) throw seam(step, 'sequence', step.to, place.sequence);
+  if (step.digestTo !== null && step.digestTo !== place.digest) {
+    throw seam(step, 'running digest', step.digestTo, place.digest);
+  }
+  return place.commits;
+}
+
+function read(repository: Repository, key: string | undefined): Promise<OpenSegment | null> {
+  return key === undefined ? Promise.resolve(null) : readKnownSegment(repository, key);
+}
+
+async function replaySegment(database: Database, segment: OpenSegment, step: ReplayStep, place: Place): Promise<void> {
+  const { header, bytes } = segment;
+  const start = await findStart(segment, step, place);
+  const stop = header.sequenceTo > step.to ? { stopAfterSequence: step.to } : {};
+  const progress = await replayRecords(database, bytes, {
+    from: start.offset,
+    to: header.indexOffset,
+    timeline: header.timeline,
+    digest: start.digest,
+    expectedSequence: place.sequence,
+    expectedDigest: Buffer.from(header.digestTo, 'hex'),
+    ...stop,
+  });
+  place.sequence = progress.sequence;
+  place.commits += progress.commits;
+  place.digest = progress.digest.toString('hex');
+}
+
+/** Where in a segment the commits begin that follow what is applied, once everything before them is proven. */
+async function findStart(
+  segment: OpenSegment,
+  step: ReplayStep,
+  place: Place,
+): Promise<Pick<RecordProgress, 'offset' | 'digest'>> {
+  const { header } = segment;
+  let start: Pick<RecordProgress, 'offset' | 'digest'> = {
+    offset: SEGMENT_HEADER_BYTES,
+    digest: Buffer.from(header.digestFrom, 'hex'),
+  };
+  let commits = header.commitsBefore;
+  if (header.sequenceFrom < place.sequence) {
+    const progress = await proveRecords(segment, { sequence: place.sequence });
+    if (progress.sequence !== place.sequence)
+      throw seam(step, 'end of a commit at sequence', place.sequence, progress.sequence);
+    start = progress;
+    commits += progress.commits;
+  }
+  const digest = start.digest.toString('hex');
+  if (place.digest !== null && place.digest !== digest) throw seam(step, 'running digest', place.digest, digest);
+  if (commits !== place.commits) throw seam(step, 'commit count', place.commits, commits);
+  return start;
+}
+
+/** Whole segments that do not fit together: one of them is of another history. */
+function seam(step: ReplayStep, what: string, expected: unknown, actual: unknown): CairnError {
+  const { timeline, from, to } = step;
+  return new CairnError(
+    'BACKUPCORRUPT',
+    `the segments of timeline ${timeline} from sequence ${from} to ${to} do not fit together: wrong ${what}: expected ${expected}, found ${actual}`,
+    {
+      hint: 'Restore another moment or backup; bring the segments back from a copy of the repository.',
+      details: { timeline, from, to, expected, actual, segments: step.segments.map(({ key }) => key) },
+    },
+  );
+}

@@ -1,0 +1,156 @@
+/**
+ * Keeps the archive small and few-pieced, in the background: small segments become larger ones, and what neither a
+ * backup nor the window needs goes.
+ *
+ *   parts │ a │ b │ c │  →  put abc, durable  →  a, b, c go, as soon as nobody holds them
+ *
+ * Proving and joining is a worker's: a merge reads every commit. The worker lives while there is something to merge.
+ */
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import { faultPoint } from '../base/fault-points.js';
+import { decodeSegmentHeader, keyOfSegment } from '../format/index.js';
+import type { Log } from '../observability/log.js';
+import { StoreObjectMissing } from '../storage/store.js';
+import type { Repository } from './repository.js';
+import { coveredSegments, MERGE_LIMITS, mergeGroups } from './segment-merging.js';
+import { damagedSegment, MAX_SEGMENT_BYTES } from './segment-object.js';
+import type { MergeAnswer } from './segment-worker.js';
+
+export interface UpkeepResult {
+  merged: number;
+  removed: number;
+}
+
+/**
+ * One round over all lines. `expendable` names what may go, asked for right before it goes. Stops between two steps once
+ * the signal is aborted. What cannot be removed now is met again in the next round; a group of whole segments that do not
+ * fit together is logged once and kept in `refused`.
+ */
+export async function tidySegments(
+  repository: Repository,
+  expendable: () => string[],
+  signal: AbortSignal,
+  log: Log,
+  refused: Set<string> = new Set(),
+): Promise<UpkeepResult> {
+  const result: UpkeepResult = { merged: 0, removed: 0 };
+  await mergeAll({ repository, signal, log, refused }, result);
+  // What an interrupted merge left, and what could not go while somebody held it.
+  const covered = () => coveredSegments(sound(repository).map(({ key, name }) => ({ key, ...name })));
+  for (const keys of [covered, expendable]) {
+    for (const key of keys()) {
+      if (signal.aborted) return result;
+      if (await remove(repository, key)) result.removed += 1;
+    }
+  }
+  return result;
+}
+
+function sound(repository: Repository) {
+  return repository.segments.entries().filter(({ error, header }) => error === null && header !== null);
+}
+
+interface Round {
+  repository: Repository;
+  signal: AbortSignal;
+  log: Log;
+  refused: Set<string>;
+}
+
+async function mergeAll(round: Round, result: UpkeepResult): Promise<void> {
+  const { repository, signal } = round;
+  let worker: MergeWorker | null = null;
+  try {
+    for (let more = true; more && !signal.aborted; ) {
+      more = false;
+      const segments = repository.segments
+        .timelines()
+        .flatMap((timeline) => repository.segments.usable(timeline))
+        .map(({ key, name, sizeBytes }) => ({ key, ...name, sizeBytes }));
+      for (const group of mergeGroups(segments, MERGE_LIMITS)) {
+        if (signal.aborted) return;
+        if (round.refused.has(group.join())) continue;
+        worker ??= new MergeWorker();
+        if (!(await mergeGroup(round, worker, group))) continue;
+        result.merged += group.length;
+        more = true;
+      }
+    }
+  } finally {
+    await worker?.close();
+  }
+}
+
+async function mergeGroup(round: Round, worker: MergeWorker, keys: readonly string[]): Promise<boolean> {
+  const { repository } = round;
+  const { store, segments } = repository;
+  const parts: Buffer[] = [];
+  for (const key of keys) {
+    const bytes = await store.get(key, MAX_SEGMENT_BYTES).catch((error: unknown) => {
+      if (!(error instanceof StoreObjectMissing)) throw error;
+      segments.removed(key);
+      return null;
+    });
+    if (bytes === null) return false;
+    parts.push(bytes);
+  }
+  const answer = await worker.merge(parts);
+  if ('failed' in answer) {
+    await blame(round, worker, keys, parts, answer.failed);
+    return false;
+  }
+  const merged = Buffer.from(answer.merged.buffer, answer.merged.byteOffset, answer.merged.byteLength);
+  const header = decodeSegmentHeader(merged);
+  await store.put(keyOfSegment(header), merged);
+  await segments.added(header);
+  await faultPoint('merged-renamed');
+  for (const key of keys) {
+    await remove(repository, key);
+    await faultPoint('part-removed');
+  }
+  return true;
+}
+
+/** Which of the parts it was that could not be merged: from now on nothing rests on it. */
+async function blame(
+  { repository, log, refused }: Round,
+  worker: MergeWorker,
+  keys: readonly string[],
+  parts: readonly Buffer[],
+  why: string,
+): Promise<void> {
+  let found = false;
+  for (const [i, part] of parts.entries()) {
+    const answer = await worker.merge([part]);
+    if (!('failed' in answer)) continue;
+    const key = keys[i] ?? '';
+    const error = damagedSegment(key, new Error(answer.failed));
+    log.error('segment damaged', { key, error });
+    repository.segments.markDamaged(key, error);
+    found = true;
+  }
+  if (found) return;
+  refused.add(keys.join());
+  log.error('segments do not fit together: they stay as they are', { first: keys[0], last: keys.at(-1), why });
+}
+
+async function remove({ store, segments }: Repository, key: string): Promise<boolean> {
+  if (segments.isHeld(key)) return false;
+  segments.removed(key);
+  return store.delete(key);
+}
+
+class MergeWorker {
+  readonly #worker = new Worker(new URL('./segment-worker.js', import.meta.url), { execArgv: [] });
+
+  async merge(parts: readonly Buffer[]): Promise<MergeAnswer> {
+    this.#worker.postMessage(parts);
+    const [answer] = (await once(this.#worker, 'message')) as [MergeAnswer];
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate();
+  }
+}

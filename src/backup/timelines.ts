@@ -1,0 +1,101 @@
+/** The records of timelines/, read when they are asked for and remembered: they are immutable and few. */
+import { CairnError } from '../base/errors.js';
+import { parseTime } from '../base/time.js';
+import {
+  decodeTimeline,
+  encodeTimeline,
+  FormatError,
+  MAX_TIMELINE_BYTES,
+  parseTimelineKey,
+  TIMELINE_PREFIX,
+  type TimelineRecord,
+  timelineKey,
+} from '../format/index.js';
+import type { Log } from '../observability/log.js';
+import { type Store, StoreObjectMissing } from '../storage/store.js';
+import type { Timeline } from './recovery.js';
+
+interface Loaded {
+  version: string;
+  /** null: unreadable. */
+  record: TimelineRecord | null;
+}
+
+export class Timelines {
+  readonly #store: Store;
+  readonly #log: Log;
+  #loaded = new Map<number, Loaded>();
+
+  constructor(store: Store, log: Log) {
+    this.#store = store;
+    this.#log = log;
+  }
+
+  /** Brings memory up to the files. A record that cannot be read is logged and counts as absent. */
+  async refresh(): Promise<void> {
+    const next = new Map<number, Loaded>();
+    for await (const { key, version } of this.#store.list(TIMELINE_PREFIX)) {
+      const timeline = parseTimelineKey(key);
+      if (timeline === null) continue;
+      const known = this.#loaded.get(timeline);
+      next.set(timeline, known?.version === version ? known : { version, record: await this.#read(timeline) });
+    }
+    this.#loaded = next;
+  }
+
+  async #read(timeline: number): Promise<TimelineRecord | null> {
+    const key = timelineKey(timeline);
+    try {
+      return decodeTimeline(await this.#store.get(key, MAX_TIMELINE_BYTES), timeline);
+    } catch (error) {
+      if (error instanceof StoreObjectMissing) return null;
+      if (!(error instanceof FormatError || error instanceof CairnError)) throw error;
+      this.#log.error('timeline unreadable: what lies before it cannot be reached', { key, error });
+      return null;
+    }
+  }
+
+  records(): TimelineRecord[] {
+    return [...this.#loaded.values()].flatMap(({ record }) => (record === null ? [] : [record]));
+  }
+
+  get(timeline: number): TimelineRecord | null {
+    return this.#loaded.get(timeline)?.record ?? null;
+  }
+
+  /** The highest number that any file has, readable or not; 0: there is none. */
+  get highest(): number {
+    return Math.max(0, ...this.#loaded.keys());
+  }
+
+  async put(record: TimelineRecord): Promise<void> {
+    await this.#store.put(timelineKey(record.timeline), encodeTimeline(record));
+    await this.refresh();
+  }
+
+  /** Takes back a record of a line that never was. */
+  async remove(timeline: number): Promise<void> {
+    await this.#store.delete(timelineKey(timeline));
+    await this.refresh();
+  }
+
+  /** As recovery is planned over them; `current` is the live one, whose end is open. */
+  lines(current: { timeline: number; sequence: number | null } | null): Timeline[] {
+    const ends = new Map<number, NonNullable<TimelineRecord['left']>>();
+    for (const { left } of this.records()) if (left != null) ends.set(left.timeline, left);
+    return this.records().map((record) => {
+      const isCurrent = record.timeline === current?.timeline;
+      const end = isCurrent ? undefined : ends.get(record.timeline);
+      return {
+        timeline: record.timeline,
+        parent: record.parent,
+        forkSequence: record.fork_sequence,
+        forkUs: record.fork_at === null ? null : parseTime(record.fork_at).us,
+        beganUs: parseTime(record.created_at).us,
+        forkCommitCount: record.fork_commit_count,
+        endedUs: end === undefined ? null : parseTime(end.at).us,
+        endSequence: isCurrent ? (current?.sequence ?? null) : (end?.sequence ?? null),
+      };
+    });
+  }
+}

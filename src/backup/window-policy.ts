@@ -1,0 +1,91 @@
+/** What the recovery window asks of retention: which backup it begins with, and which segments nobody needs any more. */
+import { parseTime } from '../base/time.js';
+import { expendableSegments, type SegmentPolicy, windowBase } from './archive-retention.js';
+import type { LiveLine } from './facts.js';
+import { historyOf } from './history.js';
+import type { Timeline } from './recovery.js';
+import type { Repository } from './repository.js';
+
+export interface WindowSettings {
+  archiving: boolean;
+  /** Microseconds; 0: for ever. */
+  retentionUs: number;
+}
+
+/** The backup that retention spares for the window, by id; null: there is none. */
+export function baseOfWindow(
+  repository: Repository,
+  live: LiveLine | null,
+  settings: WindowSettings,
+  nowUs: number,
+): number | null {
+  if (live === null) return null;
+  const backups = repository.catalog.entries().flatMap(({ id, status, manifest }) =>
+    status !== 'complete' || manifest === null
+      ? []
+      : [
+          {
+            id,
+            timestampUs: parseTime(manifest.timestamp).us,
+            timeline: manifest.timeline,
+            sequence: manifest.sequence_to,
+          },
+        ],
+  );
+  return windowBase(backups, {
+    ancestry: ancestry(repository, live),
+    coverage: repository.segments.coverage(),
+    nowUs,
+    ...settings,
+  });
+}
+
+/**
+ * Keys of segments that may go. Whoever is not sure keeps: nothing goes while a manifest cannot be read, since nobody
+ * knows which span it has.
+ */
+export function segmentsToRemove(
+  repository: Repository,
+  live: LiveLine | null,
+  settings: WindowSettings,
+  nowUs: number,
+): string[] {
+  if (live === null) return [];
+  const entries = repository.catalog.entries();
+  if (entries.some(({ manifest }) => manifest === null)) return [];
+  const spans = entries.flatMap(({ manifest }) => {
+    const span = manifest?.span;
+    return span == null ? [] : [{ timeline: span.timeline, from: span.sequence_from, to: span.sequence_to }];
+  });
+  const segments = repository.segments
+    .entries()
+    .flatMap(({ key, name, header }) => (header === null ? [] : [{ key, ...name, lastUs: header.lastUs }]));
+  return expendableSegments(segments, {
+    ancestry: ancestry(repository, live),
+    spans,
+    windowStart: windowStart(repository, live, settings, nowUs),
+    retentionUs: settings.retentionUs,
+    nowUs,
+  }).filter((key) => !repository.segments.isHeld(key));
+}
+
+function windowStart(
+  repository: Repository,
+  live: LiveLine,
+  settings: WindowSettings,
+  nowUs: number,
+): SegmentPolicy['windowStart'] {
+  if (!settings.archiving) return 'off';
+  const id = baseOfWindow(repository, live, settings, nowUs);
+  const manifest = id === null ? null : (repository.catalog.get(id)?.manifest ?? null);
+  if (manifest === null) return null;
+  return {
+    timeline: manifest.timeline,
+    sequence: manifest.sequence_to,
+    us: parseTime(manifest.timestamp).us,
+  };
+}
+
+function ancestry(repository: Repository, live: LiveLine): Timeline[] {
+  return historyOf(repository.timelines.lines(live)).lineage(live.timeline);
+}
