@@ -51,19 +51,25 @@ export async function whereTheyPart(
     if (verdict !== 'other') return null;
   }
   const limit = Math.min(sequence, end);
-  for (const { key, header } of line.toReversed()) {
-    if (header.sequenceFrom >= limit) continue;
-    const records = [...recordsOf(await readKnownSegment(repository, key))].filter(
-      (record) => lastSequence(record) <= limit,
-    );
+  for (const { key, from } of line.toReversed()) {
+    if (from >= limit) continue;
+    const open = await readKnownSegment(repository, key);
+    const { header } = open;
+    const records = [...recordsOf(open)].filter((record) => lastSequence(record) <= limit);
     const at = await lastCommon(live, records, header.commitsBefore);
     const record = records[at];
     if (record !== undefined) {
       return { sequence: lastSequence(record), commitCount: header.commitsBefore + at + 1, timeUs: record.timeUs };
     }
   }
-  const first = line[0]?.header;
-  return { sequence: first?.sequenceFrom ?? 0, commitCount: first?.commitsBefore ?? 0, timeUs: null };
+  const [oldest] = line;
+  if (oldest === undefined) return null;
+  const first = (await readKnownSegment(repository, oldest.key)).header;
+  const begin = { sequence: first.sequenceFrom, commitCount: first.commitsBefore };
+  // The live database stands where the archive begins: nothing came after that it could have in common.
+  const { lastCommitUs, commitCount } = live.position;
+  if (sequence === begin.sequence && commitCount === begin.commitCount) return { ...begin, timeUs: lastCommitUs };
+  return { ...begin, timeUs: null };
 }
 
 /** The last segment of a line that can be read; damaged ones are marked, and what they held is captured once more. */

@@ -9,7 +9,7 @@ const MS_BETWEEN = 60_000;
 
 export class ArchiveUpkeep {
   readonly #repository: Repository;
-  readonly #expendable: () => string[];
+  readonly #expendable: () => Promise<string[]>;
   readonly #log: Log;
   readonly #abort = new AbortController();
   readonly #refused = new Set<string>();
@@ -18,7 +18,7 @@ export class ArchiveUpkeep {
   #lastMs = performance.now();
 
   /** `expendable`: the keys of segments that nobody needs. */
-  constructor(repository: Repository, expendable: () => string[], log: Log) {
+  constructor(repository: Repository, expendable: () => Promise<string[]>, log: Log) {
     this.#repository = repository;
     this.#expendable = expendable;
     this.#log = log;

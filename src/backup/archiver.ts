@@ -219,7 +219,7 @@ export class Archiver {
         });
       }
     }
-    await this.#begin(this.#endAt(position));
+    await this.#begin(await this.#endAt(position));
   }
 
   /** Lets go of the live database: before another one is exchanged for it. The next turn attaches anew. */
@@ -300,9 +300,9 @@ export class Archiver {
       );
     }
     const record = repository.timelines.get(timeline) ?? (await this.#recordMissing(timeline, position));
-    const last = repository.segments.usable(timeline).at(-1)?.header;
+    const last = repository.segments.lastUsable(timeline)?.header;
     const end: ChainEnd =
-      last === undefined
+      last == null
         ? startOf(record)
         : {
             timeline,
@@ -313,7 +313,7 @@ export class Archiver {
           };
     live.raiseClock(end.lastUs);
     // While nothing is archived continuously, increments rest on the newest full.
-    return this.#options.settings.archive() ? end : (this.#newestFull(end) ?? end);
+    return this.#options.settings.archive() ? end : ((await this.#newestFull(end)) ?? end);
   }
 
   /** Why the live database must be an older copy, seen from backups and timelines; null: nothing says so. */
@@ -336,8 +336,8 @@ export class Archiver {
     const { database } = live;
     const parent = directory.live?.timeline ?? 1;
     assert(database !== null, 'a timeline begins on an open database');
-    const last = repository.segments.usable(parent).at(-1)?.header;
-    if (last !== undefined) live.raiseClock(last.lastUs);
+    const last = repository.segments.lastUsable(parent)?.header ?? null;
+    if (last !== null) live.raiseClock(last.lastUs);
     const timeline = await repository.nextTimeline();
     const record: TimelineRecord = {
       timeline,
@@ -349,7 +349,7 @@ export class Archiver {
       reason: 'diverged',
       backup: null,
       left:
-        last === undefined
+        last === null
           ? null
           : {
               timeline: parent,
@@ -415,7 +415,7 @@ export class Archiver {
     const { end } = capture;
     // Memory may still have what the log has lost: as tables it survives.
     if (error.details.kind === 'corruption') await live.database?.flush();
-    const full = this.#newestFull(end);
+    const full = await this.#newestFull(end);
     if (full !== null && full.sequence <= sequence) {
       try {
         return (await (await this.#begin(full)).through(sequence, this.#abort.signal)).commits;
@@ -423,7 +423,7 @@ export class Archiver {
         if (!isLost(toCairnError(again, 'BACKUPFAILED'))) throw again;
       }
     }
-    const present = this.#endAt(await live.pausedBetweenGroups(async (at) => at));
+    const present = await this.#endAt(await live.pausedBetweenGroups(async (at) => at));
     await this.#begin(present);
     if (this.#isUntouched(end)) {
       log.info('archiving begins at the present: earlier commits are in no log', { after: present.sequence });
@@ -448,21 +448,21 @@ export class Archiver {
     );
   }
 
-  #endAt(position: Position): ChainEnd {
+  async #endAt(position: Position): Promise<ChainEnd> {
     const { directory, repository } = this.#options;
     const timeline = directory.live?.timeline ?? 1;
     const { sequence } = position;
     return {
       timeline,
       sequence,
-      digest: repository.segments.digestAtSeam(timeline, sequence) ?? chainAnchor(timeline, sequence),
+      digest: (await repository.segments.digestAtSeam(timeline, sequence)) ?? chainAnchor(timeline, sequence),
       commits: position.commitCount,
       lastUs: position.lastCommitUs,
     };
   }
 
   /** The newest full of the live line that lies after the end of what is archived. */
-  #newestFull(end: ChainEnd): ChainEnd | null {
+  async #newestFull(end: ChainEnd): Promise<ChainEnd | null> {
     const { catalog, segments } = this.#options.repository;
     const full = catalog
       .entries()
@@ -476,7 +476,7 @@ export class Archiver {
     return {
       timeline: end.timeline,
       sequence,
-      digest: segments.digestAtSeam(end.timeline, sequence) ?? chainAnchor(end.timeline, sequence),
+      digest: (await segments.digestAtSeam(end.timeline, sequence)) ?? chainAnchor(end.timeline, sequence),
       commits: cut.commit_count,
       lastUs: end.lastUs,
     };

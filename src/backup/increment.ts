@@ -18,7 +18,7 @@ import type { Operation } from './operations.js';
 import { notFound } from './removal.js';
 import type { Repository } from './repository.js';
 import { proveRecords, readKnownSegment } from './segment-object.js';
-import type { UsableSegment } from './segments.js';
+import type { SegmentEntry } from './segments.js';
 import { checkFiles, checkSpan, joinedChecks, verificationOf } from './verify.js';
 
 export interface IncrementRequest extends CreateRequest {
@@ -178,7 +178,7 @@ function missingCommits({ parent, sequence }: Foundation, end: ChainEnd): Imposs
 async function describe(
   repository: Repository,
   { parent, list, baseId, sequence, commitCount }: Foundation,
-  way: readonly UsableSegment[],
+  way: readonly SegmentEntry[],
   now: { position: Position; takenAtUs: number; end: ChainEnd },
 ) {
   const { position, takenAtUs, end } = now;
@@ -213,24 +213,24 @@ async function describe(
 /** Time of the first commit after `sequence`, and the running digest before it; null: there is none. */
 async function firstCommit(
   repository: Repository,
-  segment: UsableSegment | undefined,
+  segment: SegmentEntry | undefined,
   sequence: number,
 ): Promise<{ us: number; digest: string } | null> {
   if (segment === undefined) return null;
-  const { key, header } = segment;
+  const open = await readKnownSegment(repository, segment.key);
+  const { header } = open;
   if (header.sequenceFrom === sequence) return { us: header.firstUs, digest: header.digestFrom };
-  const open = await readKnownSegment(repository, key);
   const before = await proveRecords(open, { sequence });
   const [next] = iterateRecords(open.bytes, before.offset, header.indexOffset);
   return next === undefined ? null : { us: next.timeUs, digest: before.digest.toString('hex') };
 }
 
 /** What of the segments' bytes belongs to (from, to], a segment that reaches beyond counting in part. */
-function partBytes(way: readonly UsableSegment[], from: number, to: number): number {
+function partBytes(way: readonly SegmentEntry[], from: number, to: number): number {
   let bytes = 0;
-  for (const { header, sizeBytes } of way) {
-    const inside = Math.min(header.sequenceTo, to) - Math.max(header.sequenceFrom, from);
-    if (inside > 0) bytes += (sizeBytes * inside) / (header.sequenceTo - header.sequenceFrom);
+  for (const segment of way) {
+    const inside = Math.min(segment.to, to) - Math.max(segment.from, from);
+    if (inside > 0) bytes += (segment.sizeBytes * inside) / (segment.to - segment.from);
   }
   return Math.round(bytes);
 }

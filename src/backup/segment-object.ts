@@ -72,13 +72,21 @@ export async function readSegment(store: Store, key: string): Promise<OpenSegmen
   return openSegment(key, bytes);
 }
 
+/** What the index of segments wants to hear from whoever reads one. */
+interface SegmentKnowledge {
+  learn(key: string, header: SegmentHeader): void;
+  markDamaged(key: string, error: CairnError): void;
+}
+
 /** The same, for a repository whose index of segments learns what was found: nothing rests on a damaged one from then on. */
 export async function readKnownSegment(
-  repository: { store: Store; segments: { markDamaged(key: string, error: CairnError): void } },
+  repository: { store: Store; segments: SegmentKnowledge },
   key: string,
 ): Promise<OpenSegment> {
   try {
-    return await readSegment(repository.store, key);
+    const segment = await readSegment(repository.store, key);
+    repository.segments.learn(key, segment.header);
+    return segment;
   } catch (error) {
     if (error instanceof CairnError && isSegmentDamage(error)) repository.segments.markDamaged(key, error);
     throw error;

@@ -12,10 +12,15 @@ import { faultPoint } from '../base/fault-points.js';
 import { decodeSegmentHeader, keyOfSegment } from '../format/index.js';
 import type { Log } from '../observability/log.js';
 import { StoreObjectMissing } from '../storage/store.js';
+import { forEachAtOnce } from './parallel.js';
 import type { Repository } from './repository.js';
-import { coveredSegments, MERGE_LIMITS, mergeGroups } from './segment-merging.js';
+import { coveredSegments, MERGE_LIMITS, type MergeableSegment, mergeGroups } from './segment-merging.js';
 import { damagedSegment, MAX_SEGMENT_BYTES } from './segment-object.js';
 import type { MergeAnswer } from './segment-worker.js';
+import type { SegmentEntry } from './segments.js';
+
+const REMOVED_AT_ONCE = 256;
+const READS_AT_ONCE = 16;
 
 export interface UpkeepResult {
   merged: number;
@@ -29,7 +34,7 @@ export interface UpkeepResult {
  */
 export async function tidySegments(
   repository: Repository,
-  expendable: () => string[],
+  expendable: () => Promise<string[]>,
   signal: AbortSignal,
   log: Log,
   refused: Set<string> = new Set(),
@@ -37,18 +42,22 @@ export async function tidySegments(
   const result: UpkeepResult = { merged: 0, removed: 0 };
   await mergeAll({ repository, signal, log, refused }, result);
   // What an interrupted merge left, and what could not go while somebody held it.
-  const covered = () => coveredSegments(sound(repository).map(({ key, name }) => ({ key, ...name })));
+  const covered = async () => coveredSegments(sound(repository).map(mergeable));
   for (const keys of [covered, expendable]) {
-    for (const key of keys()) {
-      if (signal.aborted) return result;
-      if (await remove(repository, key)) result.removed += 1;
+    const going = await keys();
+    for (let i = 0; i < going.length && !signal.aborted; i += REMOVED_AT_ONCE) {
+      result.removed += await remove(repository, going.slice(i, i + REMOVED_AT_ONCE));
     }
   }
   return result;
 }
 
 function sound(repository: Repository) {
-  return repository.segments.entries().filter(({ error, header }) => error === null && header !== null);
+  return repository.segments.entries().filter(({ error }) => error === null);
+}
+
+function mergeable({ key, timeline, from, to, sizeBytes }: SegmentEntry): MergeableSegment {
+  return { key, timeline, first: from + 1, last: to, sizeBytes };
 }
 
 interface Round {
@@ -67,7 +76,7 @@ async function mergeAll(round: Round, result: UpkeepResult): Promise<void> {
       const segments = repository.segments
         .timelines()
         .flatMap((timeline) => repository.segments.usable(timeline))
-        .map(({ key, name, sizeBytes }) => ({ key, ...name, sizeBytes }));
+        .map(mergeable);
       for (const group of mergeGroups(segments, MERGE_LIMITS)) {
         if (signal.aborted) return;
         if (round.refused.has(group.join())) continue;
@@ -85,16 +94,8 @@ async function mergeAll(round: Round, result: UpkeepResult): Promise<void> {
 async function mergeGroup(round: Round, worker: MergeWorker, keys: readonly string[]): Promise<boolean> {
   const { repository } = round;
   const { store, segments } = repository;
-  const parts: Buffer[] = [];
-  for (const key of keys) {
-    const bytes = await store.get(key, MAX_SEGMENT_BYTES).catch((error: unknown) => {
-      if (!(error instanceof StoreObjectMissing)) throw error;
-      segments.removed(key);
-      return null;
-    });
-    if (bytes === null) return false;
-    parts.push(bytes);
-  }
+  const parts = await readParts(repository, keys);
+  if (parts === null) return false;
   const answer = await worker.merge(parts);
   if ('failed' in answer) {
     await blame(round, worker, keys, parts, answer.failed);
@@ -105,11 +106,25 @@ async function mergeGroup(round: Round, worker: MergeWorker, keys: readonly stri
   await store.put(keyOfSegment(header), merged);
   await segments.added(header);
   await faultPoint('merged-renamed');
-  for (const key of keys) {
-    await remove(repository, key);
-    await faultPoint('part-removed');
-  }
+  await remove(repository, keys);
+  await faultPoint('parts-removed');
   return true;
+}
+
+/** null: one is gone. */
+async function readParts({ store, segments }: Repository, keys: readonly string[]): Promise<Buffer[] | null> {
+  const parts: Buffer[] = [];
+  let isWhole = true;
+  await forEachAtOnce(READS_AT_ONCE, [...keys.entries()], async ([i, key]) => {
+    try {
+      parts[i] = await store.get(key, MAX_SEGMENT_BYTES);
+    } catch (error) {
+      if (!(error instanceof StoreObjectMissing)) throw error;
+      segments.removed(key);
+      isWhole = false;
+    }
+  });
+  return isWhole ? parts : null;
 }
 
 /** Which of the parts it was that could not be merged: from now on nothing rests on it. */
@@ -135,10 +150,11 @@ async function blame(
   log.error('segments do not fit together: they stay as they are', { first: keys[0], last: keys.at(-1), why });
 }
 
-async function remove({ store, segments }: Repository, key: string): Promise<boolean> {
-  if (segments.isHeld(key)) return false;
-  segments.removed(key);
-  return store.delete(key);
+/** Takes away what nobody holds. */
+async function remove({ store, segments }: Repository, keys: readonly string[]): Promise<number> {
+  const free = keys.filter((key) => !segments.isHeld(key));
+  for (const key of free) segments.removed(key);
+  return store.deleteAll(free);
 }
 
 class MergeWorker {

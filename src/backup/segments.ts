@@ -1,10 +1,14 @@
 /**
- * Which segments the repository holds, in memory: names and headers, never records. The files are the truth: `refresh`
- * compares the listing with what was read before and reads only what is new or changed.
+ * Which segments the repository holds, in memory. A segment's name says which commits it has, so a listing is enough to
+ * know what leads where; headers are read when something asks for times or digests, and records by whoever replays. The
+ * files are the truth: `refresh` compares the listing with what was known.
  *
- * What covers which commits follows from the headers alone: consecutive segments whose digests meet. One whose header is
- * damaged, that an operation found damaged, or that does not continue the one before it covers nothing, so the window
- * shows a gap there and no restore is planned across it.
+ *   names     │ 1–90 │ 91–400 │ 401–780 │        │ 900–950 │
+ *   runs      ├─────────────────────────┤        ├─────────┤
+ *   headers     ●                   ●              ●    ●        read by refresh: they say from when to when a run reaches
+ *
+ * A segment whose header is damaged, that an operation found damaged, or that is known not to continue the one before it
+ * covers nothing: the window shows a gap there and no restore is planned across it.
  *
  * Whoever reads segments holds them meanwhile: a merge may put a larger one beside them, but takes none away.
  */
@@ -18,30 +22,29 @@ import {
   SEGMENT_HEADER_BYTES,
   SEGMENT_PREFIX,
   type SegmentHeader,
-  type SegmentName,
   segmentBytes,
 } from '../format/index.js';
 import type { Log } from '../observability/log.js';
-import { type Store, type StoreEntry, StoreObjectMissing } from '../storage/store.js';
+import { type Store, StoreObjectMissing } from '../storage/store.js';
 import { forEachAtOnce } from './parallel.js';
 import type { Coverage } from './recovery.js';
 import { damagedSegment } from './segment-object.js';
 
 export interface SegmentEntry {
-  key: string;
-  name: SegmentName;
-  sizeBytes: number;
-  /** null: it cannot be read, see `error`. */
+  readonly key: string;
+  readonly timeline: number;
+  /** Exclusive. */
+  readonly from: number;
+  readonly to: number;
+  readonly sizeBytes: number;
+  /** null: not read yet, or damaged. */
   header: SegmentHeader | null;
   /** Why nothing can rest on it; null: nothing speaks against it. */
   error: CairnError | null;
 }
 
-/** A segment with a header that can be trusted. */
-export type UsableSegment = SegmentEntry & { header: SegmentHeader };
-
 interface Loaded extends SegmentEntry {
-  version: string;
+  readonly version: string;
 }
 
 const READS_AT_ONCE = 32;
@@ -51,10 +54,8 @@ export class Segments {
   readonly #log: Log;
   #loaded = new Map<string, Loaded>();
   /** By timeline, in order, as `usable` gives them; dropped when anything changes. */
-  readonly #lines = new Map<number, UsableSegment[]>();
+  readonly #lines = new Map<number, SegmentEntry[]>();
   readonly #held = new Map<string, number>();
-  /** Version of what was found damaged by its content, by key: another version may be good again. */
-  readonly #damaged = new Map<string, { version: string; error: CairnError }>();
   #refreshing: Promise<void> | null = null;
   #queued: Promise<void> | null = null;
 
@@ -83,59 +84,83 @@ export class Segments {
   async #refresh(): Promise<void> {
     const before = new Map(this.#loaded);
     const next = new Map<string, Loaded>();
-    const changed: { name: SegmentName; object: StoreEntry }[] = [];
-    for await (const object of this.#store.list(SEGMENT_PREFIX)) {
-      const name = parseSegmentKey(object.key);
+    for await (const { key, sizeBytes, version } of this.#store.list(SEGMENT_PREFIX)) {
+      const name = parseSegmentKey(key);
       if (name === null) continue;
-      const known = before.get(object.key);
-      if (known?.version === object.version) next.set(object.key, known);
-      else changed.push({ name, object });
+      const known = before.get(key);
+      const { timeline, first, last: to } = name;
+      const fresh = { key, timeline, from: first - 1, to, sizeBytes, version, header: null, error: null };
+      next.set(key, known?.version === version ? known : fresh);
     }
-    await forEachAtOnce(READS_AT_ONCE, changed, async ({ name, object }) => {
-      const loaded = await this.#load(name, object);
-      if (loaded !== null) next.set(object.key, loaded);
-    });
     // What was added or removed by this server while the listing ran counts.
     for (const [key, loaded] of this.#loaded) if (before.get(key) !== loaded && !next.has(key)) next.set(key, loaded);
     for (const key of before.keys()) if (!this.#loaded.has(key)) next.delete(key);
     this.#loaded = next;
     this.#lines.clear();
+    await this.#loadEnds();
   }
 
-  async #load(name: SegmentName, object: StoreEntry): Promise<Loaded | null> {
-    const { key, sizeBytes, version } = object;
+  /** Headers of the ends of every run. One that turns out damaged makes new ends. */
+  async #loadEnds(): Promise<void> {
+    for (;;) {
+      const unread = this.timelines()
+        .flatMap((timeline) => this.#runs(timeline))
+        .flatMap((run) => [run[0], run.at(-1)])
+        .filter((entry) => entry !== undefined && entry.header === null);
+      if (unread.length === 0) return;
+      await this.load(unread as SegmentEntry[]);
+    }
+  }
+
+  /** Reads headers that are not known yet. A damaged one gets its `error`; one that is gone is forgotten. */
+  async load(entries: readonly SegmentEntry[]): Promise<void> {
+    const unread = entries.filter(({ header, error }) => header === null && error === null);
+    await forEachAtOnce(READS_AT_ONCE, [...new Set(unread)], (entry) => this.#load(entry));
+  }
+
+  async #load(entry: SegmentEntry): Promise<void> {
+    const { key, sizeBytes } = entry;
     try {
       const header = decodeSegmentHeader(await this.#store.getStart(key, SEGMENT_HEADER_BYTES));
-      requireSegmentName(header, name);
+      const name = parseSegmentKey(key);
+      if (name !== null) requireSegmentName(header, name);
       const size = segmentBytes(header);
       if (size !== sizeBytes) {
         throw new FormatError('segment', 'damaged', `it has ${sizeBytes} bytes, its header says ${size}`);
       }
-      const found = this.#damaged.get(key);
-      return { key, name, sizeBytes, version, header, error: found?.version === version ? found.error : null };
+      this.learn(key, header);
     } catch (error) {
-      if (error instanceof StoreObjectMissing) return null;
+      if (error instanceof StoreObjectMissing) return this.removed(key);
       if (!(error instanceof FormatError || error instanceof CairnError)) throw error;
       const damage = damagedSegment(key, error);
-      if (this.#loaded.get(key)?.version !== version) this.#log.error('segment unreadable', { key, error: damage });
-      return { key, name, sizeBytes, version, header: null, error: damage };
+      this.#log.error('segment unreadable', { key, error: damage });
+      this.markDamaged(key, damage);
     }
+  }
+
+  /** Somebody read it and knows its header. */
+  learn(key: string, header: SegmentHeader): void {
+    const loaded = this.#loaded.get(key);
+    if (loaded === undefined || loaded.header !== null) return;
+    loaded.header = header;
+    // Neighbours may turn out not to fit together.
+    this.#lines.delete(loaded.timeline);
   }
 
   /** After a put of this server's own. */
   async added(header: SegmentHeader): Promise<void> {
     const key = keyOfSegment(header);
-    const name = parseSegmentKey(key);
     const object = await this.#store.stat(key);
-    if (name === null || object === null) return;
-    this.#damaged.delete(key);
-    this.#loaded.set(key, { key, name, sizeBytes: object.sizeBytes, version: object.version, header, error: null });
-    this.#lines.delete(header.timeline);
+    if (object === null) return;
+    const { timeline, sequenceFrom: from, sequenceTo: to } = header;
+    const { sizeBytes, version } = object;
+    this.#loaded.set(key, { key, timeline, from, to, sizeBytes, version, header, error: null });
+    this.#lines.delete(timeline);
   }
 
   /** After a removal by this server. */
   removed(key: string): void {
-    const timeline = this.#loaded.get(key)?.name.timeline;
+    const timeline = this.#loaded.get(key)?.timeline;
     this.#loaded.delete(key);
     if (timeline !== undefined) this.#lines.delete(timeline);
   }
@@ -144,18 +169,18 @@ export class Segments {
   markDamaged(key: string, error: CairnError): void {
     const loaded = this.#loaded.get(key);
     if (loaded === undefined) return;
-    this.#damaged.set(key, { version: loaded.version, error });
     loaded.error ??= error;
-    this.#lines.delete(loaded.name.timeline);
+    this.#lines.delete(loaded.timeline);
   }
 
   /** It was read whole, and every byte is as it was written: an earlier verdict is void. */
-  markSound(key: string): void {
+  markSound(key: string, header: SegmentHeader): void {
     const loaded = this.#loaded.get(key);
-    if (loaded === undefined || loaded.error === null || loaded.header === null) return;
-    this.#damaged.delete(key);
+    if (loaded === undefined) return;
+    loaded.header = header;
+    if (loaded.error === null) return;
     loaded.error = null;
-    this.#lines.delete(loaded.name.timeline);
+    this.#lines.delete(loaded.timeline);
   }
 
   /** Every segment, damaged ones too, in no order. */
@@ -174,34 +199,28 @@ export class Segments {
   }
 
   timelines(): number[] {
-    return [...new Set([...this.#loaded.values()].map(({ name }) => name.timeline))].sort((a, b) => a - b);
+    return [...new Set([...this.#loaded.values()].map(({ timeline }) => timeline))].sort((a, b) => a - b);
   }
 
   /**
    * The segments of a timeline that lead on from each other or leave a hole, in the order of their commits: none is
-   * damaged, lies inside another, or begins with another digest than the one before it ends with.
+   * damaged, lies inside another, or is known to begin with another digest than the one before it ends with.
    */
-  usable(timeline: number): readonly UsableSegment[] {
+  usable(timeline: number): readonly SegmentEntry[] {
     const known = this.#lines.get(timeline);
     if (known !== undefined) return known;
-    const candidates: UsableSegment[] = [];
-    for (const entry of this.#loaded.values()) {
-      if (entry.name.timeline === timeline && entry.header !== null && entry.error === null) {
-        candidates.push(entry as UsableSegment);
-      }
-    }
-    candidates.sort((a, b) => a.name.first - b.name.first || b.name.last - a.name.last);
-    const line: UsableSegment[] = [];
+    const candidates = this.entries().filter((entry) => entry.timeline === timeline && entry.error === null);
+    candidates.sort((a, b) => a.from - b.from || b.to - a.to);
+    const line: SegmentEntry[] = [];
     for (const candidate of candidates) {
       const before = line.at(-1);
-      if (before !== undefined && candidate.name.last <= before.name.last) continue;
-      const meets = before !== undefined && candidate.header.sequenceFrom === before.header.sequenceTo;
-      if (meets && candidate.header.digestFrom !== before.header.digestTo) {
+      if (before !== undefined && candidate.to <= before.to) continue;
+      if (before !== undefined && !continues(before, candidate)) {
         this.#log.error('segment does not continue the one before it: nothing rests on it', {
           key: candidate.key,
           before: before.key,
-          expected: before.header.digestTo,
-          actual: candidate.header.digestFrom,
+          expected: before.header?.digestTo,
+          actual: candidate.header?.digestFrom,
         });
         continue;
       }
@@ -211,47 +230,68 @@ export class Segments {
     return line;
   }
 
-  /** What is archived without a hole, of all timelines. */
-  coverage(): Coverage[] {
-    const pieces: Coverage[] = [];
-    for (const timeline of this.timelines()) {
-      let piece: Coverage | null = null;
-      for (const { header } of this.usable(timeline)) {
-        const { sequenceFrom: from, sequenceTo: to, firstUs, lastUs } = header;
-        if (piece !== null && from <= piece.to) Object.assign(piece, { to, lastUs });
-        else {
-          piece = { timeline, from, to, firstUs, lastUs };
-          pieces.push(piece);
-        }
-      }
+  /** What of a line is without a hole. */
+  #runs(timeline: number): SegmentEntry[][] {
+    const runs: SegmentEntry[][] = [];
+    for (const entry of this.usable(timeline)) {
+      const run = runs.at(-1);
+      if (run !== undefined && entry.from <= (run.at(-1)?.to ?? -1)) run.push(entry);
+      else runs.push([entry]);
     }
-    return pieces;
+    return runs;
+  }
+
+  /** What is archived without a hole, of all timelines. Between a damage that was just found and the next refresh less. */
+  coverage(): Coverage[] {
+    return this.timelines()
+      .flatMap((timeline) => this.#runs(timeline))
+      .flatMap((run) => {
+        const [first, last] = [run[0], run.at(-1)];
+        if (first?.header == null || last?.header == null) return [];
+        const { timeline, from } = first;
+        return [{ timeline, from, to: last.to, firstUs: first.header.firstUs, lastUs: last.header.lastUs }];
+      });
+  }
+
+  /** The last segment that continues a line without damage; null: there is none. */
+  lastUsable(timeline: number): SegmentEntry | null {
+    return this.usable(timeline).at(-1) ?? null;
   }
 
   /** The segment in which the commit lies that has this sequence; null: none is known. */
-  holding(timeline: number, sequence: number): UsableSegment | null {
+  holding(timeline: number, sequence: number): SegmentEntry | null {
     const line = this.usable(timeline);
-    const at = lastNotAfter(line, ({ header }) => header.sequenceFrom, sequence - 1);
-    const entry = line[at];
-    return entry !== undefined && sequence <= entry.header.sequenceTo ? entry : null;
+    const entry = line[partition(line.length, (i) => (line[i]?.from ?? 0) < sequence) - 1];
+    return entry !== undefined && sequence <= entry.to ? entry : null;
   }
 
-  /** The segment in which the last commit at or before this moment lies, if a later or equal one ends in it or after it. */
-  holdingTime(timeline: number, us: number, from: number, to: number): UsableSegment | null {
-    const line = this.usable(timeline).filter(({ header }) => header.sequenceTo > from && header.sequenceFrom < to);
-    return line[lastNotAfter(line, ({ header }) => header.firstUs, us)] ?? null;
+  /** Of the segments that overlap (from, to], the last one that begins at or before this moment; null: all are later. */
+  async holdingTime(timeline: number, us: number, from: number, to: number): Promise<SegmentEntry | null> {
+    const line = this.usable(timeline).filter((entry) => entry.to > from && entry.from < to);
+    let low = 0;
+    let high = line.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      const entry = line[middle] as SegmentEntry;
+      await this.load([entry]);
+      if (entry.header === null) throw entry.error ?? damagedSegment(entry.key, new Error('it is gone'));
+      if (entry.header.firstUs <= us) low = middle + 1;
+      else high = middle;
+    }
+    return line[low - 1] ?? null;
   }
 
   /** The segments that hold (from, to], in order; null where there is a hole. */
-  way(timeline: number, from: number, to: number): UsableSegment[] | null {
+  way(timeline: number, from: number, to: number): SegmentEntry[] | null {
     if (from >= to) return [];
-    const way: UsableSegment[] = [];
+    const line = this.usable(timeline);
+    const way: SegmentEntry[] = [];
     let end = from;
-    for (const entry of this.usable(timeline)) {
-      if (entry.header.sequenceTo <= end) continue;
-      if (entry.header.sequenceFrom > end) return null;
+    for (let i = partition(line.length, (at) => (line[at]?.to ?? 0) <= from); i < line.length; i += 1) {
+      const entry = line[i] as SegmentEntry;
+      if (entry.from > end) return null;
       way.push(entry);
-      end = entry.header.sequenceTo;
+      end = entry.to;
       if (end >= to) return way;
     }
     return null;
@@ -261,18 +301,17 @@ export class Segments {
   last(timeline: number): SegmentEntry | null {
     let last: SegmentEntry | null = null;
     for (const entry of this.#loaded.values()) {
-      if (entry.name.timeline === timeline && (last === null || entry.name.last > last.name.last)) last = entry;
+      if (entry.timeline === timeline && (last === null || entry.to > last.to)) last = entry;
     }
     return last;
   }
 
   /** The running digest at a sequence where a segment begins or ends; null: only reading one could tell. */
-  digestAtSeam(timeline: number, sequence: number): string | null {
-    for (const { header } of this.usable(timeline)) {
-      if (header.sequenceTo === sequence) return header.digestTo;
-      if (header.sequenceFrom === sequence) return header.digestFrom;
-    }
-    return null;
+  async digestAtSeam(timeline: number, sequence: number): Promise<string | null> {
+    const ending = this.usable(timeline).find(({ to }) => to === sequence);
+    const beginning = this.usable(timeline).find(({ from }) => from === sequence);
+    await this.load([ending, beginning].filter((entry) => entry !== undefined));
+    return ending?.header?.digestTo ?? beginning?.header?.digestFrom ?? null;
   }
 
   /** Keeps segments where they are until the returned function is called. */
@@ -295,14 +334,20 @@ export class Segments {
   }
 }
 
-/** The index of the last item whose value is not after `target`; -1: all are later. Values rise. */
-function lastNotAfter<T>(items: readonly T[], value: (item: T) => number, target: number): number {
+/** False where both headers are known and say that they do not belong together. */
+function continues(before: SegmentEntry, next: SegmentEntry): boolean {
+  if (before.to !== next.from || before.header === null || next.header === null) return true;
+  return before.header.digestTo === next.header.digestFrom;
+}
+
+/** How many of the first `length` indexes pass; those that pass come first. */
+function partition(length: number, passes: (index: number) => boolean): number {
   let from = 0;
-  let to = items.length;
+  let to = length;
   while (from < to) {
     const middle = (from + to) >>> 1;
-    if (value(items[middle] as T) <= target) from = middle + 1;
+    if (passes(middle)) from = middle + 1;
     else to = middle;
   }
-  return from - 1;
+  return from;
 }

@@ -7,7 +7,7 @@ import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { formatTime, parseTime } from '../base/time.js';
-import { parseSegmentKey, type Tag } from '../format/index.js';
+import { type Manifest, parseSegmentKey, type Tag } from '../format/index.js';
 import type { LivePort } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
 import { ArchiveUpkeep } from './archive-upkeep.js';
@@ -43,6 +43,7 @@ import {
   targetPath,
 } from './restore.js';
 import type { RetentionPolicy } from './retention.js';
+import type { SegmentEntry } from './segments.js';
 import { type Source, sourceOfBackup } from './source.js';
 import { type InfoFields, infoFields, type StatusRecord, statusRecord } from './status.js';
 import { TableHashes } from './table-hashes.js';
@@ -306,7 +307,7 @@ export class BackupService {
     return baseOfWindow(repository, this.#archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
   }
 
-  #expendableSegments(): string[] {
+  #expendableSegments(): Promise<string[]> {
     const { repository, clock } = this.#options;
     return segmentsToRemove(repository, this.#archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
   }
@@ -406,17 +407,17 @@ export class BackupService {
     const span = entry.manifest?.span;
     if (span == null) return [];
     await segments.refresh();
+    await segments.load(segments.entries().filter((segment) => inSpan(segment, span)));
     const proven = backupRecord(entry).verify_status !== 'never';
-    const { timeline, sequence_from: from, sequence_to: to } = span;
     return segments
       .entries()
-      .filter(({ name }) => name.timeline === timeline && name.last > from && name.first <= to)
-      .sort((a, b) => a.name.first - b.name.first)
-      .map(({ key, sizeBytes, name, header, error }) => ({
+      .filter((segment) => inSpan(segment, span))
+      .sort((a, b) => a.from - b.from)
+      .map(({ key, sizeBytes, from, to, header, error }) => ({
         name: key,
         size: sizeBytes,
-        sequence_from: name.first - 1,
-        sequence_to: name.last,
+        sequence_from: from,
+        sequence_to: to,
         commits: header?.commits ?? null,
         verdict: error !== null ? 'corrupt' : proven ? 'valid' : 'unchecked',
       }));
@@ -863,6 +864,10 @@ export class BackupService {
       log,
     };
   }
+}
+
+function inSpan(segment: SegmentEntry, span: NonNullable<Manifest['span']>): boolean {
+  return segment.timeline === span.timeline && segment.to > span.sequence_from && segment.from < span.sequence_to;
 }
 
 /** What a running create is called; AUTO decides later. */

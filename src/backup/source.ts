@@ -9,14 +9,14 @@ import type { KeyspaceKind } from '../keyspace/port.js';
 import type { BackupEntry } from './catalog.js';
 import { notFound } from './removal.js';
 import type { Repository } from './repository.js';
-import type { UsableSegment } from './segments.js';
+import type { SegmentEntry } from './segments.js';
 
 /** Consecutive commits of one timeline, (from, to]. */
 export interface ReplayStep {
   timeline: number;
   from: number;
   to: number;
-  segments: readonly UsableSegment[];
+  segments: readonly SegmentEntry[];
   /** The running digest at both ends, hex; null: nobody noted it. */
   digestFrom: string | null;
   digestTo: string | null;
@@ -106,15 +106,15 @@ export function brokenSpan(repository: Repository, id: number, span: Span): Cair
   const { timeline, sequence_from: from, sequence_to: to } = span;
   const holes: string[] = [];
   let end = from;
-  for (const { header } of repository.segments.usable(timeline)) {
-    if (header.sequenceTo <= end || header.sequenceFrom >= to) continue;
-    if (header.sequenceFrom > end) holes.push(`after ${end} up to ${header.sequenceFrom}`);
-    end = header.sequenceTo;
+  for (const entry of repository.segments.usable(timeline)) {
+    if (entry.to <= end || entry.from >= to) continue;
+    if (entry.from > end) holes.push(`after ${end} up to ${entry.from}`);
+    end = entry.to;
   }
   if (end < to) holes.push(`after ${end} up to ${to}`);
   const damaged = repository.segments
     .entries()
-    .filter(({ name, error }) => error !== null && name.timeline === timeline && name.last > from && name.first <= to);
+    .filter((entry) => entry.error !== null && entry.timeline === timeline && entry.to > from && entry.from < to);
   const what = `backup ${id}: commits of timeline ${timeline} with sequences ${holes.join(', ')} are not available`;
   const named = damaged.map(({ error }) => error?.message).join('; ');
   return new CairnError(

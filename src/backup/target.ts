@@ -13,7 +13,7 @@ import { unreachable, unreachableTime } from './plan-errors.js';
 import type { RecoveryFacts, RecoveryPath } from './recovery.js';
 import type { Repository } from './repository.js';
 import { proveRecords, readKnownSegment, type WalkStop } from './segment-object.js';
-import type { UsableSegment } from './segments.js';
+import type { SegmentEntry } from './segments.js';
 import { holding, type ReplayStep, type Source } from './source.js';
 
 export type Target = { kind: 'time'; us: number } | { kind: 'sequence'; sequence: number } | { kind: 'tag'; tag: Tag };
@@ -129,7 +129,7 @@ async function commitAt(repository: Repository, path: RecoveryPath): Promise<Fou
 async function commitAtTime(repository: Repository, path: RecoveryPath, us: number): Promise<Found | null> {
   for (const step of path.steps.toReversed()) {
     const { timeline, from, to } = step;
-    const segment = repository.segments.holdingTime(timeline, us, from, to);
+    const segment = await repository.segments.holdingTime(timeline, us, from, to);
     if (segment === null) continue;
     const found = await walk(repository, segment, { timeUs: us, sequence: to });
     if (found.sequence > from) return found;
@@ -137,10 +137,12 @@ async function commitAtTime(repository: Repository, path: RecoveryPath, us: numb
   return null;
 }
 
-async function walk(repository: Repository, { key, header }: UsableSegment, stop: WalkStop): Promise<Found> {
+async function walk(repository: Repository, { key }: SegmentEntry, stop: WalkStop): Promise<Found> {
   const release = repository.segments.hold([key]);
   try {
-    const progress = await proveRecords(await readKnownSegment(repository, key), stop);
+    const segment = await readKnownSegment(repository, key);
+    const { header } = segment;
+    const progress = await proveRecords(segment, stop);
     return {
       timeline: header.timeline,
       sequence: progress.sequence,

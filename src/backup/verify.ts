@@ -13,7 +13,7 @@ import { forEachAtOnce } from './parallel.js';
 import type { FileVerdict, VerifyMode } from './records.js';
 import type { Repository } from './repository.js';
 import { isSegmentDamage, proveRecords, readKnownSegment } from './segment-object.js';
-import type { SegmentEntry, UsableSegment } from './segments.js';
+import type { SegmentEntry } from './segments.js';
 import { brokenSpan } from './source.js';
 
 export interface Check {
@@ -96,7 +96,7 @@ export async function checkSpan(
   // What an earlier verdict excluded may be mended by now.
   const suspects = repository.segments
     .entries()
-    .filter(({ name, error }) => error !== null && name.timeline === timeline && name.last > from && name.first <= to);
+    .filter((entry) => entry.error !== null && entry.timeline === timeline && entry.to > from && entry.from < to);
   const judged = new Set<string>();
   const judgeAll = (entries: readonly SegmentEntry[]): Promise<void> =>
     forEachAtOnce(SEGMENTS_AT_ONCE, entries, async (entry) => {
@@ -153,15 +153,17 @@ async function judgeSegment(repository: Repository, entry: SegmentEntry, mode: '
     return { verdict: 'missing', text: `${key} is missing` };
   }
   if (mode === 'QUICK') {
-    if (entry.header === null) return { verdict: 'corrupt', text: entry.error?.message ?? key };
+    await repository.segments.load([entry]);
+    if (entry.header === null) return { verdict: 'corrupt', text: entry.error?.message ?? `${key} is gone` };
     if (found.sizeBytes !== entry.sizeBytes) {
       return { verdict: 'size', text: `${key} has ${found.sizeBytes} bytes instead of ${entry.sizeBytes}` };
     }
     return { verdict: 'valid', text: '' };
   }
   try {
-    await proveRecords(await readKnownSegment(repository, key));
-    repository.segments.markSound(key);
+    const segment = await readKnownSegment(repository, key);
+    await proveRecords(segment);
+    repository.segments.markSound(key, segment.header);
     return { verdict: 'valid', text: '' };
   } catch (error) {
     if (!(error instanceof CairnError && isSegmentDamage(error))) throw error;
@@ -175,7 +177,7 @@ async function checkEnds(
   repository: Repository,
   id: number,
   span: NonNullable<Manifest['span']>,
-  way: readonly UsableSegment[],
+  way: readonly SegmentEntry[],
 ): Promise<CairnError | null> {
   const [first, last] = [way[0], way.at(-1)];
   if (first === undefined || last === undefined) return null;
@@ -200,16 +202,18 @@ async function checkEnds(
 /** Sequence, commit count and running digest where a walk to `sequence` ends. */
 async function placeIn(
   repository: Repository,
-  { key, header }: UsableSegment,
+  { key }: SegmentEntry,
   sequence: number,
 ): Promise<{ sequence: number; commits: number; digest: string }> {
+  const segment = await readKnownSegment(repository, key);
+  const { header } = segment;
   if (sequence === header.sequenceFrom) {
     return { sequence, commits: header.commitsBefore, digest: header.digestFrom };
   }
   if (sequence === header.sequenceTo) {
     return { sequence, commits: header.commitsBefore + header.commits, digest: header.digestTo };
   }
-  const progress = await proveRecords(await readKnownSegment(repository, key), { sequence });
+  const progress = await proveRecords(segment, { sequence });
   return {
     sequence: progress.sequence,
     commits: header.commitsBefore + progress.commits,

@@ -1,10 +1,11 @@
 /** What the recovery window asks of retention: which backup it begins with, and which segments nobody needs any more. */
 import { parseTime } from '../base/time.js';
-import { expendableSegments, type SegmentPolicy, windowBase } from './archive-retention.js';
+import { expendableSegments, type SegmentFacts, type SegmentPolicy, windowBase } from './archive-retention.js';
 import type { LiveLine } from './facts.js';
 import { historyOf } from './history.js';
 import type { Timeline } from './recovery.js';
 import type { Repository } from './repository.js';
+import type { SegmentEntry } from './segments.js';
 
 export interface WindowSettings {
   archiving: boolean;
@@ -44,12 +45,12 @@ export function baseOfWindow(
  * Keys of segments that may go. Whoever is not sure keeps: nothing goes while a manifest cannot be read, since nobody
  * knows which span it has.
  */
-export function segmentsToRemove(
+export async function segmentsToRemove(
   repository: Repository,
   live: LiveLine | null,
   settings: WindowSettings,
   nowUs: number,
-): string[] {
+): Promise<string[]> {
   if (live === null) return [];
   const entries = repository.catalog.entries();
   if (entries.some(({ manifest }) => manifest === null)) return [];
@@ -57,16 +58,27 @@ export function segmentsToRemove(
     const span = manifest?.span;
     return span == null ? [] : [{ timeline: span.timeline, from: span.sequence_from, to: span.sequence_to }];
   });
-  const segments = repository.segments
-    .entries()
-    .flatMap(({ key, name, header }) => (header === null ? [] : [{ key, ...name, lastUs: header.lastUs }]));
-  return expendableSegments(segments, {
+  const policy: SegmentPolicy = {
     ancestry: ancestry(repository, live),
     spans,
     windowStart: windowStart(repository, live, settings, nowUs),
     retentionUs: settings.retentionUs,
     nowUs,
-  }).filter((key) => !repository.segments.isHeld(key));
+  };
+  const { segments } = repository;
+  // First by sequences alone; only of what may go by them the times are read.
+  const candidates = expendableSegments(facts(segments.entries(), true), policy).flatMap(
+    (key) => segments.get(key) ?? [],
+  );
+  await segments.load(candidates);
+  return expendableSegments(facts(candidates, false), policy).filter((key) => !segments.isHeld(key));
+}
+
+/** The time of one whose header is not known, or damaged, is unknown: it is a candidate, and then stays. */
+function facts(entries: readonly SegmentEntry[], isCandidate: boolean): SegmentFacts[] {
+  return entries.flatMap(({ key, timeline, from, to, header }) =>
+    header === null && !isCandidate ? [] : [{ key, timeline, first: from + 1, last: to, lastUs: header?.lastUs ?? 0 }],
+  );
 }
 
 function windowStart(

@@ -37,7 +37,7 @@ export const faultPointNames = [
   'segment-replayed',
   // merging
   'merged-renamed',
-  'part-removed',
+  'parts-removed',
   // delete
   'manifest-removed',
   'object-removed',

@@ -165,6 +165,31 @@ export class LocalStore implements Store {
     });
   }
 
+  async deleteAll(keys: readonly string[]): Promise<number> {
+    const touched = new Set<string>();
+    let removed = 0;
+    for (const key of keys) {
+      const path = await this.#existing(key, null);
+      if (path === null) continue;
+      await this.#mapped({ doing: `delete ${key}`, path, details: { key } }, async () => {
+        const isGone = await unlink(path).then(
+          () => true,
+          (error: unknown) => {
+            if (isNothing(error)) return false;
+            throw error;
+          },
+        );
+        if (!isGone) return;
+        removed += 1;
+        touched.add(dirname(path));
+      });
+    }
+    for (const path of touched) {
+      await this.#mapped({ doing: `sync ${path}`, path }, () => fsyncDirectory(path));
+    }
+    return removed;
+  }
+
   async putFile(
     sourcePath: string,
     sizeBytes: number,

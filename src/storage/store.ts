@@ -96,6 +96,8 @@ export interface Store {
   /** Every object under the prefix ('' for all), in no order. */
   list(prefix: string): AsyncIterable<StoreEntry>;
   delete(key: string): Promise<boolean>;
+  /** The same for many, at the price of few syncs. Answers how many were there. */
+  deleteAll(keys: readonly string[]): Promise<number>;
   /**
    * Copies the first `sizeBytes` of a local file in, hashing what it reads in the same pass, then names the object by
    * what it hashed. An object of that size already there under that key is kept as it is (stored: false) unless

@@ -8,10 +8,11 @@ import t, { type Test } from 'tap';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
 import { capturingLog } from '../support/log.js';
 import { flipBit, objectKeys } from '../support/repository-files.js';
+import { scratch } from '../support/scratch.js';
 import { waitFor } from '../support/wait.js';
 
 async function fixture(t: Test, options: FixtureOptions = {}): Promise<Fixture> {
-  const opened = await openFixture(t.testdir(), { archive: () => true, ...options });
+  const opened = await openFixture(scratch(t), { archive: () => true, ...options });
   t.teardown(() => opened.close());
   return opened;
 }
@@ -124,7 +125,7 @@ t.test('B2: FLUSHALL, expiry and renames in the delta come back as they were at 
 t.test(
   'B3: the torn tail of the last segment is cut to its whole commits, and the log gives the rest again',
   async (t) => {
-    const dir = t.testdir();
+    const dir = scratch(t);
     const open = () => openFixture(dir, { archive: () => true });
     const first = await open();
     await first.create();
@@ -277,7 +278,7 @@ t.test(
 t.test(
   'B8: an older copy of the data disk goes on under a new timeline, and no sequence means two things',
   async (t) => {
-    const dir = t.testdir();
+    const dir = scratch(t);
     const repository = `${dir}-repository`;
     t.teardown(() => rmSync(repository, { recursive: true, force: true }));
     const open = (log = capturingLog().log) => openFixture(dir, { archive: () => true, repository, log });

@@ -7,9 +7,10 @@ import type { CreateRecord } from '../../src/backup/records.js';
 import type { CreateOptions } from '../../src/backup/service.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
 import { flipBit, manifestPath, objectKeys } from '../support/repository-files.js';
+import { scratch } from '../support/scratch.js';
 
 async function fixture(t: Test, options: FixtureOptions = {}): Promise<Fixture> {
-  const opened = await openFixture(t.testdir(), { archive: () => true, ...options });
+  const opened = await openFixture(scratch(t), { archive: () => true, ...options });
   t.teardown(() => opened.close());
   return opened;
 }

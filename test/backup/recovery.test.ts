@@ -1,9 +1,10 @@
 /** Point-in-time recovery on a real database and a real repository: every moment that was archived comes back exactly. */
 import t, { type Test } from 'tap';
 import { type Fixture, openFixture } from '../support/backup-fixture.js';
+import { scratch } from '../support/scratch.js';
 
 async function fixture(t: Test, options: Parameters<typeof openFixture>[1] = {}): Promise<Fixture> {
-  const opened = await openFixture(t.testdir(), { archive: () => true, ...options });
+  const opened = await openFixture(scratch(t), { archive: () => true, ...options });
   t.teardown(() => opened.close());
   return opened;
 }

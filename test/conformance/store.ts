@@ -38,6 +38,14 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
     t.same(await keys(store, ''), ['backups/00000001.json', 'next_id']);
   });
 
+  scenario('many objects go at once, and what is not there is no error', async (t, store) => {
+    for (const key of ['wal/1/a.seg', 'wal/1/b.seg', 'wal/2/c.seg', 'latest']) await store.put(key, Buffer.from(key));
+    t.equal(await store.deleteAll(['wal/1/a.seg', 'wal/2/c.seg', 'wal/2/none.seg', 'wal/3/none.seg']), 2);
+    t.same(await keys(store, ''), ['latest', 'wal/1/b.seg']);
+    t.equal(await store.deleteAll([]), 0);
+    await t.rejects(store.deleteAll(['../outside']), { code: 'BACKUPFAILED' });
+  });
+
   scenario('a put replaces the object whole and changes its version', async (t, store) => {
     await store.put('latest', Buffer.from('old'));
     const before = await store.stat('latest');

@@ -1,0 +1,161 @@
+/** The recovery window against retention: backups are counted and aged, the window's base and its commits stay. */
+import t, { type Test } from 'tap';
+import { formatTime } from '../../src/base/time.js';
+import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
+import { objectKeys } from '../support/repository-files.js';
+import { scratch } from '../support/scratch.js';
+
+const HOUR_US = 3_600_000_000;
+const DAY_US = 24 * HOUR_US;
+
+async function fixture(t: Test, options: FixtureOptions): Promise<Fixture> {
+  const opened = await openFixture(scratch(t), { archive: () => true, ...options });
+  t.teardown(() => opened.close());
+  return opened;
+}
+
+t.test('D4: hourly fulls, max_count 3 and a window of 24 h: any moment of the last 24 h can be restored', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const clock = { nowUs: () => nowUs };
+  const f = await fixture(t, { clock, maxCount: () => 3, walRetentionUs: () => DAY_US });
+  const moments: { us: number; value: string }[] = [];
+  for (let hour = 0; hour < 40; hour += 1) {
+    await f.create();
+    for (const part of [1, 2]) {
+      nowUs += HOUR_US / 2 - 1_000_000;
+      const value = `${hour}.${part}`;
+      await f.set('n', value);
+      moments.push({ us: f.keyspace.position.lastCommitUs, value });
+    }
+    nowUs += 2_000_000;
+    await f.backup.window();
+  }
+  await f.create();
+  await f.backup.tidyArchive();
+  const { backups } = await f.backup.list({});
+  // 26 hours back lies the base; each create spared it for the hour it was needed.
+  t.equal(backups.length, 4, `${backups.map(({ id }) => id)}`);
+  const { reasons } = await f.backup.prune({ maxCount: 3 }, true);
+  t.same(
+    reasons.map(({ reason }) => reason),
+    ['newest', 'policy', 'policy', 'window'],
+  );
+  const [window] = await f.backup.window();
+  t.same(window?.gaps, []);
+  t.ok((window?.from ?? '') <= formatTime(nowUs - DAY_US), `from ${window?.from}, now ${formatTime(nowUs)}`);
+  const inside = moments.filter(({ us }) => us >= nowUs - DAY_US);
+  t.ok(inside.length >= 47);
+  for (const { us, value } of [inside[0], inside[20], inside.at(-1)] as typeof moments) {
+    await f.restore({ target: { at: String(us) }, timeline: 1 });
+    t.equal(await f.get('n'), value, formatTime(us));
+  }
+  await (await f.backup.verifyAll('FULL')).done;
+});
+
+t.test('D4: with enough fulls kept the base of the window follows, and what lies before it goes', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, maxCount: () => 6, walRetentionUs: () => 4 * HOUR_US });
+  const moments: { us: number; value: string }[] = [];
+  for (let hour = 0; hour < 14; hour += 1) {
+    await f.create();
+    nowUs += HOUR_US / 2;
+    await f.set('n', String(hour));
+    moments.push({ us: f.keyspace.position.lastCommitUs, value: String(hour) });
+    nowUs += HOUR_US / 2;
+    await f.backup.window();
+  }
+  await f.create();
+  await f.backup.tidyArchive();
+  const [window] = await f.backup.window();
+  t.ok((window?.from ?? '') <= formatTime(nowUs - 4 * HOUR_US));
+  t.ok((window?.from ?? '') > formatTime(nowUs - 7 * HOUR_US), `from ${window?.from}`);
+  await t.rejects(f.restore({ target: { at: String(moments[2]?.us) } }), {
+    code: 'PITRRANGE',
+    message: /Reachable: timeline 1 from/,
+  });
+  const { us, value } = moments[10] as (typeof moments)[number];
+  await f.restore({ target: { at: String(us) } });
+  t.equal(await f.get('n'), value);
+});
+
+t.test('K3: segments that neither a backup nor the window needs go; those that an increment spans stay', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, walRetentionUs: () => HOUR_US });
+  const write = async (value: string) => {
+    nowUs += 60_000_000;
+    await f.set('n', value);
+    await f.backup.window();
+  };
+  await f.create();
+  await write('a');
+  await write('b');
+  const increment = await f.create({ type: 'incremental' });
+  await write('c');
+  await write('d');
+  nowUs += 3 * HOUR_US;
+  await f.create();
+  nowUs += 2 * HOUR_US;
+  await write('e');
+  await f.backup.tidyArchive();
+  const [base] = await f.backup.window();
+  t.ok(base);
+  const sequences = objectKeys(f.repository, 'wal/1').length;
+  // a and b are the increment's, e the window's; c and d lie before its base.
+  t.equal(sequences, 3, objectKeys(f.repository, 'wal/1').join());
+  await f.restore({ backup: increment });
+  t.equal(await f.get('n'), 'b');
+  await f.backup.delete(increment, false);
+  nowUs += 2 * HOUR_US;
+  await f.create();
+  nowUs += 2 * HOUR_US;
+  await f.set('n', 'f');
+  await f.backup.window();
+  await f.backup.tidyArchive();
+  t.notOk(
+    objectKeys(f.repository, 'wal/1').some((key) => key.includes('00000000000000000001-')),
+    'nobody needs them any more',
+  );
+});
+
+t.test('0 keeps the window for ever; with archiving off nothing is spared', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  let archive = true;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, archive: () => archive, walRetentionUs: () => 0 });
+  const first = await f.create();
+  await f.set('n', '1');
+  for (let day = 0; day < 5; day += 1) {
+    nowUs += DAY_US;
+    await f.set('n', String(day));
+    await f.create();
+  }
+  t.match(await f.backup.prune({ maxCount: 2 }, true), {
+    reasons: [{}, {}, {}, {}, {}, { id: first, reason: 'window' }],
+  });
+  await f.backup.tidyArchive();
+  const [window] = await f.backup.window();
+  t.same(window?.gaps, []);
+  archive = false;
+  const { deleted } = await f.backup.prune({ maxCount: 2 }, true);
+  t.ok(deleted.includes(first));
+});
+
+t.test('an unreadable manifest keeps every segment: nobody knows what it spans', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, walRetentionUs: () => HOUR_US });
+  await f.create();
+  await f.set('n', '1');
+  const increment = await f.create({ type: 'incremental' });
+  nowUs += 5 * HOUR_US;
+  await f.create();
+  nowUs += 5 * HOUR_US;
+  const before = objectKeys(f.repository, 'wal/');
+  const { flipBit, manifestPath } = await import('../support/repository-files.js');
+  flipBit(manifestPath(f.repository, increment), 500);
+  await f.backup.list({});
+  await f.backup.delete(1, false);
+  await f.backup.tidyArchive();
+  t.same(objectKeys(f.repository, 'wal/'), before);
+  flipBit(manifestPath(f.repository, increment), 500);
+  await f.restore({ backup: increment });
+  t.equal(await f.get('n'), '1');
+});
