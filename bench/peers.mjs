@@ -13,7 +13,7 @@ export function stopAll() {
   for (const child of running) child.kill('SIGKILL');
 }
 
-/** Cairn on a directory: { port, pid, client(), stop() }. Its log goes to <dir>.log. */
+/** Cairn on a directory: { port, pid, said(), client(), stop() }. Its log goes to <dir>.log. */
 export function startCairn(dir, args = []) {
   const program = inProject('dist', 'cli', 'main.js');
   const command = [process.execPath, program, 'serve', '--dir', dir, ...args];
@@ -47,6 +47,8 @@ async function startServer([program, ...args], dir, ready) {
   return {
     port,
     pid: child.pid,
+    /** Everything it printed. */
+    said: () => said,
     async client() {
       const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null });
       await once(client, 'ready');

@@ -12,11 +12,12 @@ import { inProject } from '../scripts/setup/root.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
 /** What --only takes: cases/<name>.mjs with run(options) → { title, parameters, columns, rows, notes, measured }. */
-const names = ['backup', 'ping', 'resp'];
+const names = ['backup', 'increment', 'capture', 'recover', 'ping', 'resp'];
 
 const usage = `npm run bench -- [options]
   --only NAMES    of ${names.join(', ')}; default: all
-  --size SIZE     of the data for backup and ping: 200mb, 1gb (default)
+  --size SIZE     of the data for backup, increment and ping: 200mb, 1gb (default)
+  --commits N     to replay (default 1000000)
   --rounds N      how often each is measured; the median counts (default 3)
   --requests N    redis-benchmark requests per test (default 200000)
   --dir DIR       where the data goes (default bench/data; its disk is what is measured)
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     size: { type: 'string', default: '1gb' },
     rounds: { type: 'string', default: '3' },
     requests: { type: 'string', default: '200000' },
+    commits: { type: 'string', default: '1000000' },
     dir: { type: 'string', default: inProject('bench', 'data') },
     cold: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -43,6 +45,7 @@ const options = {
   sizeBytes: parseSize(values.size),
   rounds: parseCount(values.rounds, '--rounds'),
   requests: parseCount(values.requests, '--requests'),
+  commits: parseCount(values.commits, '--commits'),
   dir: values.dir,
   cold: values.cold,
 };

@@ -1,0 +1,97 @@
+/**
+ * An increment after 1 % of the keys changed, beside the full that it rests on: time and bytes. Once with the continuous
+ * archive on, which has nearly everything by then, and once with it off, where the increment captures all of its delta.
+ */
+import { randomFillSync } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fill, keyOf } from '../data.mjs';
+import { fields, settle, startCairn, timed } from '../peers.mjs';
+import { median, ratio } from '../report.mjs';
+
+const valueBytes = 4096;
+
+export async function run({ dir, sizeBytes, rounds }) {
+  const measured = { on: [], off: [] };
+  for (const archive of ['on', 'off']) {
+    const yesno = archive === 'on' ? 'yes' : 'no';
+    const server = await startCairn(join(dir, archive), ['--set', `backup.wal.archive=${yesno}`]);
+    const client = await server.client();
+    const keys = await fill(client, sizeBytes);
+    await caughtUp(client);
+    for (let round = 0; round < rounds; round += 1) {
+      process.stderr.write(`bench: increment: archive ${archive}, round ${round + 1} of ${rounds}\n`);
+      settle(false);
+      const full = await timed(() => client.call('ADMIN.BACKUP', 'CREATE', 'FULL'));
+      await change(client, keys, round);
+      settle(false);
+      const increment = await timed(() => client.call('ADMIN.BACKUP', 'CREATE', 'INCREMENTAL', 'STRICT'));
+      const nothing = await timed(() => client.call('ADMIN.BACKUP', 'CREATE', 'INCREMENTAL', 'STRICT'));
+      measured[archive].push({
+        full_ms: full.ms,
+        // Later fulls store what changed since the one before; an increment is held against the whole.
+        full_bytes: Number(fields(full.value).size),
+        full_stored_bytes: Number(fields(full.value).stored_size),
+        increment_ms: increment.ms,
+        increment_bytes: Number(fields(increment.value).stored_size),
+        nothing_ms: nothing.ms,
+      });
+    }
+    client.disconnect();
+    await server.stop();
+  }
+  return report(measured, { sizeBytes, rounds });
+}
+
+/** New values for every hundredth key. */
+async function change(client, keys, round) {
+  const pipeline = client.pipeline();
+  for (let index = round; index < keys; index += 100) {
+    pipeline.set(keyOf(index), randomFillSync(Buffer.allocUnsafe(valueBytes)));
+  }
+  const outcomes = await pipeline.exec();
+  const failed = outcomes.find(([error]) => error !== null);
+  if (failed !== undefined) throw failed[0];
+}
+
+async function caughtUp(client) {
+  for (;;) {
+    const { archive_lag_commits: lag } = fields(await client.call('ADMIN.BACKUP', 'STATUS'));
+    if (lag === null || Number(lag) === 0) return;
+    await delay(100);
+  }
+}
+
+function report(measured, parameters) {
+  const rows = [];
+  for (const archive of ['on', 'off']) {
+    // The first full has everything to copy; that is what an increment saves.
+    const [first] = measured[archive];
+    const of = (field) => median(measured[archive].map((round) => round[field]));
+    rows.push([
+      `archive ${archive}`,
+      `${Math.round(first.full_ms)} ms`,
+      `${of('increment_ms').toFixed(1)} ms`,
+      ratio(of('increment_ms'), first.full_ms),
+      megabytes(first.full_bytes),
+      megabytes(of('increment_bytes')),
+      ratio(of('increment_bytes'), first.full_bytes),
+      `${of('nothing_ms').toFixed(1)} ms`,
+    ]);
+  }
+  return {
+    title: 'An increment after 1 % changed',
+    parameters,
+    columns: ['', 'full', 'increment', 'time', 'full', 'increment', 'bytes', 'nothing changed'],
+    rows,
+    notes: [
+      `Full: the first one, which copies everything. Increments: medians of ${parameters.rounds}. Random 4 KiB values, ` +
+        `${Math.round(parameters.sizeBytes / 2 ** 20)} MB.`,
+    ],
+    measured,
+  };
+}
+
+function megabytes(bytes) {
+  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
+}
