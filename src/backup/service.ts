@@ -576,14 +576,18 @@ export class BackupService {
     return sourceOfBackup(repository, entry);
   }
 
-  /** Bytes a millisecond of the last restore or verification; null when none ran yet. */
+  /**
+   * Bytes a millisecond, as measured: of the last restore, else of the last verification, which reads and hashes as
+   * much, else of the last full, which copies as much. null when none ran yet.
+   */
   #measuredSpeed(): number | null {
-    const last = this.#options.operations.last(
-      ({ operation, status, result }) =>
-        status === 'ok' && (operation === 'restore' || operation === 'verify') && !Array.isArray(result),
-    );
-    const result = last?.result as { bytes?: number; duration_ms?: number } | undefined;
-    return result?.bytes && result.duration_ms ? result.bytes / result.duration_ms : null;
+    for (const kind of ['restore', 'verify', 'create'] as const) {
+      const last = this.#options.operations.last(
+        ({ operation, status, result }) => status === 'ok' && operation === kind && speedOf(result) !== null,
+      );
+      if (last !== null) return speedOf(last.result);
+    }
+    return null;
   }
 
   async delete(id: number, force: boolean): Promise<DeleteRecord> {
@@ -868,6 +872,13 @@ export class BackupService {
 
 function inSpan(segment: SegmentEntry, span: NonNullable<Manifest['span']>): boolean {
   return segment.timeline === span.timeline && segment.to > span.sequence_from && segment.from < span.sequence_to;
+}
+
+/** Bytes a millisecond of an operation's result; null: it does not tell (an increment moves no files). */
+function speedOf(result: unknown): number | null {
+  const { bytes, duration_ms: ms, size, type } = (result ?? {}) as Partial<Record<string, unknown>>;
+  const moved = type === 'full' ? size : bytes;
+  return typeof moved === 'number' && typeof ms === 'number' && moved > 0 && ms > 0 ? moved / ms : null;
 }
 
 /** What a running create is called; AUTO decides later. */

@@ -5,11 +5,12 @@
  */
 import { CairnError } from '../base/errors.js';
 import { formatTime, parseTime } from '../base/time.js';
-import type { Tag } from '../format/index.js';
+import { iterateRecords, lastSequence, type Tag } from '../format/index.js';
 import type { BackupEntry } from './catalog.js';
 import { baseOf, type LiveLine, recoveryFacts } from './facts.js';
+import { History } from './history.js';
 import { planForTime, planPath, resolveSequence, resolveTime } from './plan.js';
-import { unreachable, unreachableTime } from './plan-errors.js';
+import { reachableText, unreachable, unreachableTime } from './plan-errors.js';
 import type { RecoveryFacts, RecoveryPath } from './recovery.js';
 import type { Repository } from './repository.js';
 import { proveRecords, readKnownSegment, type WalkStop } from './segment-object.js';
@@ -41,8 +42,32 @@ export async function sourceOfTarget(
   request: TargetRequest,
 ): Promise<Source> {
   const facts = withBase(recoveryFacts(repository, live), request.backup);
-  const { target } = request;
   const current = live?.timeline ?? newestLine(facts);
+  try {
+    return await planned(repository, facts, current, request);
+  } catch (error) {
+    throw namingWindow(error, facts, request.timeline ?? current);
+  }
+}
+
+/** Whoever is told that a target is nowhere is told as well what is. */
+function namingWindow(error: unknown, facts: RecoveryFacts, timeline: number): unknown {
+  const isNamed = !(error instanceof CairnError) || error.code !== 'PITRRANGE' || error.message.includes('Reachable: ');
+  if (isNamed) return error;
+  const history = new History(facts);
+  if (history.line(timeline) === undefined) return error;
+  const { message, hint, details } = error;
+  const context = { hint, details, cause: error };
+  return new CairnError('PITRRANGE', `${message}. ${reachableText(history, timeline)}`, context);
+}
+
+async function planned(
+  repository: Repository,
+  facts: RecoveryFacts,
+  current: number,
+  request: TargetRequest,
+): Promise<Source> {
+  const { target } = request;
   if (target.kind === 'time') return byTime(repository, facts, current, target.us, request);
   const { timeline, sequence } =
     target.kind === 'tag' ? target.tag : resolveSequence(target.sequence, facts.timelines, current, request.timeline);
@@ -115,13 +140,11 @@ async function commitAt(repository: Repository, path: RecoveryPath): Promise<Fou
   if (segment === null) throw vanished(last);
   const found = await walk(repository, segment, { sequence: to });
   if (found.sequence === to) return found;
+  const { sequence: before, next } = found;
   throw unreachable(
     `sequence ${to}`,
-    `it lies inside a commit of timeline ${timeline}, and commits are never cut. The one before ends at ${found.sequence}`,
-    {
-      hint: `Use SEQ ${found.sequence}, or the last sequence of the commit.`,
-      details: { sequence: to, before: found.sequence },
-    },
+    `it lies inside the commit of timeline ${timeline} that takes the sequences ${before + 1} to ${next}, and commits are never cut`,
+    { hint: `Use SEQ ${before} or SEQ ${next}.`, details: { sequence: to, before, next } },
   );
 }
 
@@ -137,17 +160,24 @@ async function commitAtTime(repository: Repository, path: RecoveryPath, us: numb
   return null;
 }
 
-async function walk(repository: Repository, { key }: SegmentEntry, stop: WalkStop): Promise<Found> {
+/** `next`: where the commit ends that comes after the found one; null: the segment has no more. */
+async function walk(
+  repository: Repository,
+  { key }: SegmentEntry,
+  stop: WalkStop,
+): Promise<Found & { next: number | null }> {
   const release = repository.segments.hold([key]);
   try {
     const segment = await readKnownSegment(repository, key);
     const { header } = segment;
     const progress = await proveRecords(segment, stop);
+    const [following] = iterateRecords(segment.bytes, progress.offset, header.indexOffset);
     return {
       timeline: header.timeline,
       sequence: progress.sequence,
       commitCount: header.commitsBefore + progress.commits,
       timeUs: progress.lastTimeUs,
+      next: following === undefined ? null : lastSequence(following),
     };
   } finally {
     release();
