@@ -1,24 +1,16 @@
 /**
- * Everything that ADMIN.BACKUP can do, free of RESP and sockets: requests in, records out. This file decides what may
- * start and in which order the steps of an operation come; the steps themselves are in the files beside it.
+ * Everything that ADMIN.BACKUP can do, free of RESP and sockets: requests in, records out. Creating and restoring have
+ * files of their own; what looks, checks, keeps and removes is here. The steps themselves are in the files beside it.
  */
-import { basename } from 'node:path';
-import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
-import { faultPoint } from '../base/fault-points.js';
 import { formatTime, parseTime } from '../base/time.js';
 import { type Manifest, parseSegmentKey, type Tag } from '../format/index.js';
-import type { LivePort } from '../keyspace/port.js';
-import type { Log } from '../observability/log.js';
 import { ArchiveUpkeep } from './archive-upkeep.js';
-import { Archiver, type ArchiveSettings } from './archiver.js';
+import { Archiver } from './archiver.js';
 import type { BackupEntry } from './catalog.js';
-import { type CreateContext, createFull, type Trigger } from './create.js';
-import type { DataDirectory } from './data-directory.js';
-import { createIncrement, type Impossible, type IncrementRequest } from './increment.js';
-import type { MaterialiseContext } from './materialise.js';
-import { Moments, type TagRecord, type TargetWords } from './moments.js';
-import type { Operation, OperationRecord, Operations, Started } from './operations.js';
+import { type CreateOptions, Creating } from './creating.js';
+import { Moments, type TagRecord } from './moments.js';
+import type { OperationRecord, Started } from './operations.js';
 import {
   type BackupRecord,
   backupRecord,
@@ -26,70 +18,30 @@ import {
   type DeleteRecord,
   type PruneRecord,
   type RestoreRecord,
-  runningRecord,
   type VerifyMode,
   type VerifyRecord,
 } from './records.js';
 import { deleteBackup, notFound, prune, requireDeletable } from './removal.js';
-import type { Repository } from './repository.js';
-import {
-  partialPath,
-  previousDryRun,
-  type RestoreContext,
-  restoreDryRun,
-  restoreInPlace,
-  restorePrevious,
-  restoreTo,
-  targetPath,
-} from './restore.js';
+import { type RestoreOptions, Restoring } from './restoring.js';
 import type { RetentionPolicy } from './retention.js';
 import type { SegmentEntry } from './segments.js';
-import { type Source, sourceOfBackup } from './source.js';
+import {
+  type BackupParts,
+  type BackupReference,
+  type BackupServiceOptions,
+  currentEntry,
+  resolveBackup,
+  verifyContext,
+} from './service-parts.js';
 import { type InfoFields, infoFields, type StatusRecord, statusRecord } from './status.js';
-import { TableHashes } from './table-hashes.js';
-import { markDamaged, type VerifyContext, verifyArchive, verifyBackup } from './verification.js';
+import { readTags } from './tags.js';
+import { verifyArchive, verifyBackup } from './verification.js';
 import type { WindowRecord } from './window.js';
 import { baseOfWindow, segmentsToRemove, type WindowSettings } from './window-policy.js';
 
-/** Settings that may change while the server runs, read anew at each use. */
-export interface BackupSettings extends ArchiveSettings {
-  /** The recovery window, in microseconds; 0: for ever. */
-  walRetentionUs(): number;
-  retention(): RetentionPolicy;
-  verifyAfterCreate(): boolean;
-  /** Microseconds; 0: for ever. */
-  keepPreviousUs(): number;
-}
-
-export interface BackupServiceOptions extends Omit<MaterialiseContext, 'repository'> {
-  live: LivePort;
-  repository: Repository;
-  operations: Operations;
-  /** null: the server serves a plain directory. */
-  directory: DataDirectory | null;
-  restoreDirectory: string;
-  scratchDirectory: string;
-  settings: BackupSettings;
-  clock: WallClock;
-  log: Log;
-  host: string;
-  versions: CreateContext['versions'];
-  sameDevice: boolean;
-}
-
-export type CreateType = 'full' | 'incremental' | 'differential' | 'auto';
-
-export interface CreateOptions {
-  type: CreateType;
-  /** The backup to rest on; null: the newest that fits. */
-  parent: number | null;
-  /** Fail rather than become a full. */
-  strict: boolean;
-  label: string | null;
-  verify: boolean;
-  pin: boolean;
-  trigger: Trigger;
-}
+export type { CreateOptions, CreateType } from './creating.js';
+export type { RestoreOptions } from './restoring.js';
+export type { BackupReference, BackupSettings } from './service-parts.js';
 
 export interface ListFilter {
   type?: string;
@@ -103,49 +55,33 @@ export interface ListFilter {
   limit?: number;
 }
 
-export type BackupReference = number | 'LATEST';
-
-export interface RestoreOptions {
-  backup: BackupReference | 'PREVIOUS';
-  /** A later moment than the backup itself; null: the backup. */
-  target: TargetWords | null;
-  /** The line that the target is on; null: seen from the live one. */
-  timeline: number | null;
-  /** null: in place. */
-  to: string | null;
-  ifTimeline: number | null;
-}
-
 const KEPT_CHECK_MS = 3_600_000;
 const US_PER_SECOND = 1_000_000;
 
 export class BackupService {
-  readonly #options: BackupServiceOptions;
-  readonly #tableHashes = new TableHashes();
-  readonly #creating = new Map<Operation, { type: string | null; label: string | null }>();
+  readonly #parts: BackupParts;
+  readonly #creating: Creating;
+  readonly #restoring: Restoring;
   readonly #keptTimer: NodeJS.Timeout;
-  readonly #archiver: Archiver | null;
-  readonly #upkeep: ArchiveUpkeep;
-  readonly #moments: Moments;
-  #pruneError: string | null = null;
   #repositoryBytes: number | null = null;
 
   constructor(options: BackupServiceOptions) {
-    this.#options = options;
     const { live, directory, repository, settings, clock, log } = options;
-    this.#upkeep = new ArchiveUpkeep(repository, () => this.#expendableSegments(), log);
-    this.#archiver =
-      directory === null
-        ? null
-        : new Archiver({ live, directory, repository, settings, clock, log, archived: () => this.#upkeep.archived() });
-    this.#moments = new Moments({ repository, live, archiver: this.#archiver, log });
+    const upkeep = new ArchiveUpkeep(repository, () => this.#expendableSegments(), log);
+    const archived = () => upkeep.archived();
+    const archiver =
+      directory === null ? null : new Archiver({ live, directory, repository, settings, clock, log, archived });
+    const moments = new Moments({ repository, live, archiver, log });
+    this.#parts = { ...options, archiver, upkeep, moments, windowBase: () => this.#windowBase() };
+    this.#creating = new Creating(this.#parts);
+    this.#restoring = new Restoring(this.#parts);
     this.#keptTimer = setInterval(() => void this.removeOldDatabases(), KEPT_CHECK_MS);
     this.#keptTimer.unref();
   }
 
   /** First look at the repository: what can be created and swept is, what cannot is logged and reported by commands later. */
   async start(interrupted: readonly OperationRecord[]): Promise<void> {
-    const { repository, log, directory } = this.#options;
+    const { repository, log, directory } = this.#parts;
     await repository.catalog
       .refresh()
       .catch((error: unknown) => log.warn('the repository could not be read', { error }));
@@ -158,17 +94,17 @@ export class BackupService {
       );
     }
     await this.#judgeInterrupted(interrupted);
-    this.#raiseClock();
+    await this.#raiseClock();
     await this.removeOldDatabases();
     // Before the first write: a live database that is not what the archive has goes on under another timeline.
-    await this.#archiver?.attachEarly();
-    this.#archiver?.start();
-    void this.#upkeep.tidy();
+    await this.#parts.archiver?.attachEarly();
+    this.#parts.archiver?.start();
+    void this.#parts.upkeep.tidy();
   }
 
   /** A create whose manifest is there has succeeded, whatever happened to the server that made it. */
   async #judgeInterrupted(interrupted: readonly OperationRecord[]): Promise<void> {
-    const { repository, operations } = this.#options;
+    const { repository, operations } = this.#parts;
     for (const { operation, number, ids } of interrupted) {
       const entry = operation === 'create' ? repository.catalog.get(ids[0] ?? 0) : null;
       if (entry === null || entry.manifest === null) continue;
@@ -176,18 +112,22 @@ export class BackupService {
     }
   }
 
-  /** The commit clock may not be earlier than a recovery point that was already given out. */
-  #raiseClock(): void {
-    const { repository, live, directory } = this.#options;
+  /** The commit clock may not be earlier than a moment that was already given out: a recovery point, a tag. */
+  async #raiseClock(): Promise<void> {
+    const { repository, live, directory } = this.#parts;
     const own = directory?.live?.database_id ?? null;
     const newest = repository.catalog
       .entries()
       .findLast((entry) => entry.manifest !== null && entry.manifest.database_id === own);
     if (newest?.manifest !== null && newest !== undefined) live.raiseClock(timeUs(newest.manifest.timestamp));
+    const header = await repository.header().catch(() => null);
+    if (header === null || header.database_id !== own) return;
+    const tags = await readTags(repository.store).catch(() => []);
+    for (const { timestamp } of tags) live.raiseClock(timeUs(timestamp));
   }
 
   async removeOldDatabases(): Promise<void> {
-    const { directory, settings, clock, log, operations } = this.#options;
+    const { directory, settings, clock, log, operations } = this.#parts;
     if (directory === null || operations.exclusive() !== null) return;
     const removed = await directory.pruneKept(settings.keepPreviousUs(), clock.nowUs()).catch((error: unknown) => {
       log.warn('kept databases could not be removed', { error });
@@ -196,141 +136,39 @@ export class BackupService {
     if (removed.length > 0) log.info('kept databases removed', { removed });
   }
 
-  /** Starts a backup. `begun` resolves with the running record once the id is known, `done` with the finished one. */
+  /** Starts a backup: see Creating.start. */
   create(request: CreateOptions): Started<CreateRecord> & { begun: Promise<CreateRecord> } {
-    const { operations, repository, clock } = this.#options;
-    let begin: (record: CreateRecord) => void = () => {};
-    let fail: (error: unknown) => void = () => {};
-    const begun = new Promise<CreateRecord>((resolve, reject) => {
-      begin = resolve;
-      fail = reject;
-    });
-    begun.catch(() => undefined);
-    const started = operations.start({ operation: 'create', exclusive: true }, async (operation) => {
-      try {
-        this.#creating.set(operation, { type: runningType(request.type), label: request.label });
-        const context = this.#createContext();
-        await repository.writable();
-        const id = await repository.allocateId();
-        await operations.about(operation, [id]);
-        begin({
-          ...runningRecord(id, runningType(request.type), request.label, clock.nowUs()),
-          promoted: null,
-          pruned: [],
-        });
-        return await this.#create(context, id, request, operation);
-      } catch (error) {
-        fail(error);
-        throw error;
-      } finally {
-        this.#creating.delete(operation);
-        this.#repositoryBytes = null;
-      }
-    });
-    return { ...started, begun };
+    const started = this.#creating.start(request);
+    const measureAnew = () => {
+      this.#repositoryBytes = null;
+    };
+    started.done.then(measureAnew, measureAnew);
+    return started;
   }
 
-  async #create(
-    context: CreateContext,
-    id: number,
-    request: CreateOptions,
-    operation: Operation,
-  ): Promise<CreateRecord> {
-    const { repository, settings, log } = this.#options;
-    const verify = request.verify || settings.verifyAfterCreate();
-    const promoted = await this.#createAsAsked(context, id, { ...request, verify }, operation);
-    const entry = repository.catalog.get(id);
-    if (entry === null) throw new CairnError('BACKUPFAILED', `backup ${id} was written but is not in the repository`);
-    const record = backupRecord(entry);
-    await repository.writeLatest().catch((error: unknown) => log.warn('latest could not be written', { id, error }));
-    await faultPoint('before-retention');
-    operation.phase = 'retention';
-    const pruned = await this.#retain(settings.retention());
-    log.info('backup created', {
-      id,
-      type: record.type,
-      sequence: record.sequence_to,
-      stored: record.stored_size,
-      durationMs: record.duration_ms,
-      pruned,
-    });
-    return { ...record, promoted, pruned };
+  /** RESTORE in place, TO a directory, or PREVIOUS. */
+  restore(request: RestoreOptions): Promise<Started<RestoreRecord>> {
+    return this.#restoring.start(request);
   }
 
-  /** Makes what was asked for; answers why an increment became a full. */
-  async #createAsAsked(
-    context: CreateContext,
-    id: number,
-    request: CreateOptions,
-    operation: Operation,
-  ): Promise<string | null> {
-    const { type } = request;
-    if (type === 'full') {
-      await createFull(context, id, request, operation);
-      return null;
-    }
-    const increment: IncrementRequest = { ...request, type: type === 'auto' ? 'incremental' : type };
-    const impossible = await createIncrement(context, id, increment, operation);
-    if (impossible === null) return null;
-    if (request.strict) throw refusedIncrement(increment.type, impossible);
-    this.#options.log.warn('an increment became a full backup', { id, reason: impossible.reason });
-    await createFull(context, id, request, operation);
-    return impossible.reason;
-  }
-
-  /** Retention after a create: what goes wrong there is reported, the create has succeeded all the same. */
-  async #retain(policy: RetentionPolicy): Promise<number[]> {
-    const { repository, operations, clock, log } = this.#options;
-    try {
-      const limited = policy.maxCount !== 0 || policy.maxAgeUs !== 0;
-      const pruned = limited
-        ? await prune(repository, operations, policy, clock.nowUs(), false, log, () => this.#windowBase())
-        : null;
-      this.#pruneError = null;
-      void this.#upkeep.tidy();
-      return pruned?.deleted ?? [];
-    } catch (thrown) {
-      const error = toCairnError(thrown, 'BACKUPFAILED');
-      this.#pruneError = error.line;
-      log.error('retention failed', { error });
-      return [];
-    }
+  /** What a restore would do; nothing is written. */
+  restoreDryRun(request: RestoreOptions): Promise<RestoreRecord> {
+    return this.#restoring.dryRun(request);
   }
 
   #windowSettings(): WindowSettings {
-    const { settings } = this.#options;
+    const { settings } = this.#parts;
     return { archiving: settings.archive(), retentionUs: settings.walRetentionUs() };
   }
 
   #windowBase(): number | null {
-    const { repository, clock } = this.#options;
-    return baseOfWindow(repository, this.#archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
+    const { repository, clock } = this.#parts;
+    return baseOfWindow(repository, this.#parts.archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
   }
 
   #expendableSegments(): Promise<string[]> {
-    const { repository, clock } = this.#options;
-    return segmentsToRemove(repository, this.#archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
-  }
-
-  #createContext(): CreateContext {
-    const { live, directory, repository, clock, log, host, versions } = this.#options;
-    const archiver = this.#archiver;
-    if (directory === null || archiver === null) {
-      throw new CairnError('REPOFOREIGN', 'this server serves a plain directory (--data-dir) and owns no repository', {
-        hint: 'Start it with --dir to make backups.',
-      });
-    }
-    return {
-      live,
-      archiver,
-      directory,
-      repository,
-      tableHashes: this.#tableHashes,
-      clock,
-      log,
-      host,
-      versions,
-    };
+    const { repository, clock } = this.#parts;
+    return segmentsToRemove(repository, this.#parts.archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
   }
 
   /** Newest first. */
@@ -339,11 +177,11 @@ export class BackupService {
     total: number;
     latest: number | null;
   }> {
-    const { repository } = this.#options;
+    const { repository } = this.#parts;
     await repository.refresh();
     const wanted = filter.status ?? 'listed';
     const records = wanted === 'running' ? [] : repository.catalog.entries().map(backupRecord);
-    if (wanted === 'running' || wanted === 'all') records.push(...this.#runningRecords(records));
+    if (wanted === 'running' || wanted === 'all') records.push(...this.#creating.runningRecords(records));
     const matching = records.filter((record) => {
       if (wanted !== 'all' && wanted !== 'listed' && record.status !== wanted) return false;
       if (filter.type !== undefined && record.type !== filter.type) return false;
@@ -363,18 +201,10 @@ export class BackupService {
     };
   }
 
-  #runningRecords(listed: readonly BackupRecord[]): BackupRecord[] {
-    return [...this.#creating].flatMap(([operation, { type, label }]) => {
-      const id = operation.id;
-      if (id === null || listed.some((record) => record.id === id)) return [];
-      return [runningRecord(id, type, label, operation.record.startedAtUs)];
-    });
-  }
-
   /** LIST's fields and everything else that is known; answers for a damaged one too. */
   async info(reference: BackupReference): Promise<Record<string, unknown>> {
-    const entry = await this.#resolve(reference);
-    const { repository } = this.#options;
+    const entry = await resolveBackup(this.#parts.repository, reference);
+    const { repository } = this.#parts;
     const verdicts = new Map(entry.state.verdicts.map((verdict) => [verdict.name, verdict.verdict]));
     const proven = backupRecord(entry).verify_status !== 'never';
     const list = await repository.catalog.fileList(entry).catch(() => null);
@@ -403,7 +233,7 @@ export class BackupService {
 
   /** The segments that hold a backup's span now; what of it is missing is not in it. */
   async #segmentsList(entry: BackupEntry): Promise<Record<string, unknown>[]> {
-    const { segments } = this.#options.repository;
+    const { segments } = this.#parts.repository;
     const span = entry.manifest?.span;
     if (span == null) return [];
     await segments.refresh();
@@ -425,16 +255,16 @@ export class BackupService {
 
   /** VERIFY of one backup. */
   async verify(reference: BackupReference, mode: VerifyMode): Promise<Started<VerifyRecord>> {
-    const entry = await this.#resolve(reference);
-    await this.#options.repository.segments.refresh();
-    return this.#options.operations.start({ operation: 'verify', ids: [entry.id], exclusive: false }, (operation) =>
-      verifyBackup(this.#verifyContext(), this.#current(entry), mode, operation, new Map()),
+    const entry = await resolveBackup(this.#parts.repository, reference);
+    await this.#parts.repository.segments.refresh();
+    return this.#parts.operations.start({ operation: 'verify', ids: [entry.id], exclusive: false }, (operation) =>
+      verifyBackup(verifyContext(this.#parts), currentEntry(this.#parts.repository, entry), mode, operation, new Map()),
     );
   }
 
   /** VERIFY ALL: every backup is checked, then one error names all that are bad. */
   async verifyAll(mode: VerifyMode): Promise<Started<VerifyRecord[]>> {
-    const { repository, operations } = this.#options;
+    const { repository, operations } = this.#parts;
     await repository.refresh();
     await repository.segments.refresh();
     const entries = repository.catalog.entries();
@@ -448,7 +278,7 @@ export class BackupService {
         const current = repository.catalog.get(entry.id);
         if (current === null) continue;
         try {
-          valid.push(await verifyBackup(this.#verifyContext(), current, mode, operation, checked));
+          valid.push(await verifyBackup(verifyContext(this.#parts), current, mode, operation, checked));
         } catch (thrown) {
           const error = toCairnError(thrown, 'BACKUPVERIFY');
           if (error.code === 'CANCELLED' || error.code === 'NOSPACE') throw error;
@@ -462,136 +292,8 @@ export class BackupService {
     });
   }
 
-  /** RESTORE in place, TO a directory, or PREVIOUS. */
-  async restore(request: RestoreOptions): Promise<Started<RestoreRecord>> {
-    const { operations } = this.#options;
-    const context = this.#restoreContext();
-    if (request.backup === 'PREVIOUS') {
-      return operations.start({ operation: 'restore', exclusive: true }, (operation) =>
-        restorePrevious(context, request, operation),
-      );
-    }
-    const { backup, target } = request;
-    // With a target, LATEST is no backup yet: the base is chosen when the way is planned.
-    const entry = target !== null && backup === 'LATEST' ? null : await this.#resolve(backup);
-    const ids = entry === null ? [] : [entry.id];
-    const path = request.to === null ? null : await targetPath(this.#options.restoreDirectory, request.to);
-    return operations.start({ operation: 'restore', ids, exclusive: path === null }, async (operation) => {
-      operation.phase = 'plan';
-      if (path !== null) await operations.about(operation, ids, [partialPath(path, operation)]);
-      return this.#restored(request, entry, operation, (source) =>
-        path === null
-          ? restoreInPlace(context, source, request, operation)
-          : restoreTo(context, source, path, operation),
-      );
-    });
-  }
-
-  /** What a restore would do; nothing is written. */
-  async restoreDryRun(request: RestoreOptions): Promise<RestoreRecord> {
-    const { operations } = this.#options;
-    const context = this.#restoreContext();
-    const { backup } = request;
-    if (backup === 'PREVIOUS') return previousDryRun(context, request.ifTimeline);
-    const entry = request.target !== null && backup === 'LATEST' ? null : await this.#resolve(backup);
-    const target = request.to === null ? 'in-place' : await targetPath(this.#options.restoreDirectory, request.to);
-    const ids = entry === null ? [] : [entry.id];
-    const { done } = operations.start(
-      { operation: 'restore', ids, exclusive: false, unrecorded: true },
-      async (operation) => {
-        const source = await this.#source(request, entry);
-        try {
-          return await restoreDryRun(context, source, target, operation, this.#measuredSpeed(), request.ifTimeline);
-        } finally {
-          source.release();
-        }
-      },
-    );
-    return done;
-  }
-
-  /** Runs a restore out of a backup: damage that it finds marks the backup, success is remembered with it. */
-  async #restored(
-    request: RestoreOptions,
-    asked: BackupEntry | null,
-    operation: Operation,
-    run: (source: Source) => Promise<RestoreRecord>,
-  ): Promise<RestoreRecord> {
-    const { repository, operations, log } = this.#options;
-    let entry = asked;
-    try {
-      const source = await this.#source(request, asked);
-      try {
-        entry = repository.catalog.get(source.id) ?? asked;
-        if (asked === null) await operations.about(operation, [source.id]);
-        const record = await run(source);
-        log.info('backup restored', {
-          id: source.id,
-          target: record.target,
-          sequence: record.sequence,
-          commitsReplayed: record.commits_replayed,
-          durationMs: record.duration_ms,
-          downtimeMs: record.downtime_ms,
-        });
-        await this.#noteRestored(source.id, record);
-        return record;
-      } finally {
-        source.release();
-      }
-    } catch (thrown) {
-      const error = toCairnError(thrown, 'RESTOREFAILED');
-      if (!operation.signal.aborted && entry !== null) await this.#noteDamage(entry, request, error);
-      throw error;
-    }
-  }
-
-  async #noteRestored(id: number, record: RestoreRecord): Promise<void> {
-    const { repository, clock, log } = this.#options;
-    if (!(await repository.isWritable())) return;
-    const last = {
-      at: formatTime(clock.nowUs()),
-      target: record.target === 'in-place' ? 'in-place' : basename(record.target),
-      duration_ms: record.duration_ms ?? 0,
-    };
-    await repository.catalog
-      .updateState(id, true, (state) => ({ ...state, last_restored: last }))
-      .catch((error: unknown) => log.warn('the restore could not be noted in the backup', { id, error }));
-  }
-
-  /** What a restore found wrong with files is the backup's; a damaged segment on the way to a target is not. */
-  async #noteDamage(entry: BackupEntry, request: RestoreOptions, error: CairnError): Promise<void> {
-    const isSegments = error.details.key !== undefined || error.details.segments !== undefined;
-    if (request.target !== null && isSegments) return;
-    await markDamaged(this.#verifyContext(), entry, error);
-  }
-
-  async #source(request: RestoreOptions, asked: BackupEntry | null): Promise<Source> {
-    const { repository } = this.#options;
-    const entry = asked === null ? null : this.#current(asked);
-    if (request.target !== null) return this.#moments.source(request.target, request.timeline, entry);
-    if (entry === null) throw new CairnError('BACKUPNOTFOUND', 'there is no backup to restore');
-    requireOnTimeline(entry, request.timeline);
-    await repository.segments.refresh();
-    await repository.timelines.refresh();
-    return sourceOfBackup(repository, entry);
-  }
-
-  /**
-   * Bytes a millisecond, as measured: of the last restore, else of the last verification, which reads and hashes as
-   * much, else of the last full, which copies as much. null when none ran yet.
-   */
-  #measuredSpeed(): number | null {
-    for (const kind of ['restore', 'verify', 'create'] as const) {
-      const last = this.#options.operations.last(
-        ({ operation, status, result }) => status === 'ok' && operation === kind && speedOf(result) !== null,
-      );
-      if (last !== null) return speedOf(last.result);
-    }
-    return null;
-  }
-
   async delete(id: number, force: boolean): Promise<DeleteRecord> {
-    const { repository, operations, log } = this.#options;
+    const { repository, operations, log } = this.#parts;
     await repository.catalog.refresh();
     if (operations.exclusive() === null) requireDeletable(repository, operations, id, force);
     const { done } = operations.start({ operation: 'delete', ids: [id], exclusive: true }, async () => {
@@ -606,7 +308,7 @@ export class BackupService {
 
   /** Retention now. Options given replace the configured policy for this call. */
   async prune(policy: Partial<RetentionPolicy>, dryRun: boolean): Promise<PruneRecord> {
-    const { repository, operations, clock, log, settings } = this.#options;
+    const { repository, operations, clock, log, settings } = this.#parts;
     const given = policy.maxCount !== undefined || policy.maxAgeUs !== undefined;
     const effective = given ? { maxCount: policy.maxCount ?? 0, maxAgeUs: policy.maxAgeUs ?? 0 } : settings.retention();
     const windowBase = () => this.#windowBase();
@@ -614,8 +316,8 @@ export class BackupService {
     const { done } = operations.start({ operation: 'prune', exclusive: true }, async () => {
       await repository.writable();
       const record = await prune(repository, operations, effective, clock.nowUs(), false, log, windowBase);
-      void this.#upkeep.tidy();
-      this.#pruneError = null;
+      void this.#parts.upkeep.tidy();
+      this.#creating.pruneError = null;
       this.#repositoryBytes = null;
       if (record.deleted.length > 0)
         log.info('backups pruned', {
@@ -628,7 +330,7 @@ export class BackupService {
   }
 
   async setPinned(id: number, pinned: boolean): Promise<void> {
-    const { repository } = this.#options;
+    const { repository } = this.#parts;
     await repository.refresh();
     if (repository.catalog.get(id) === null) throw notFound(id);
     await repository.writable();
@@ -648,7 +350,7 @@ export class BackupService {
    * repository does not have yet, so that no sequence means two things there.
    */
   async adoptRepository(repositoryId: string): Promise<Record<string, unknown>> {
-    const { repository, operations, live, directory, clock } = this.#options;
+    const { repository, operations, live, directory, clock } = this.#parts;
     const { done } = operations.start({ operation: 'adoptrepo', exclusive: true }, async (operation) => {
       if (directory === null || directory.live === null) {
         throw new CairnError('REPOFOREIGN', 'this server has no database of its own that could own a repository');
@@ -682,7 +384,7 @@ export class BackupService {
           backup: null,
         });
         operation.committed = 'the repository is being taken over';
-        await this.#archiver?.turn(() =>
+        await this.#parts.archiver?.turn(() =>
           live.exchange(async () => {
             const present = directory.live;
             if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
@@ -707,17 +409,17 @@ export class BackupService {
 
   /** The overview, or one operation's outcome. */
   async status(id: number | null): Promise<StatusRecord> {
-    const { operations, clock } = this.#options;
+    const { operations, clock } = this.#parts;
     return statusRecord(operations, id, {
-      pruneError: this.#pruneError,
-      lag: this.#archiver?.lag() ?? null,
+      pruneError: this.#creating.pruneError,
+      lag: this.#parts.archiver?.lag() ?? null,
       nowUs: clock.nowUs(),
     });
   }
 
   /** Blocks until the newest operation about that backup ended; answers or throws what it did. timeoutMs 0: for ever. */
   async wait(id: number, timeoutMs: number): Promise<unknown> {
-    const { operations } = this.#options;
+    const { operations } = this.#parts;
     const found = operations.find(id);
     if (found === null)
       throw new CairnError('BACKUPNOTFOUND', `no operation on backup ${id} is on record`, {
@@ -740,13 +442,13 @@ export class BackupService {
   }
 
   async cancel(id: number | null): Promise<{ operation: string; id: number | null }> {
-    const operation = await this.#options.operations.cancel(id);
+    const operation = await this.#parts.operations.cancel(id);
     return { operation: operation.record.operation, id: operation.id };
   }
 
   /** INFO's backup section and the persistence numbers that come from here. */
   async infoFields(): Promise<InfoFields> {
-    const { repository, operations, directory, sameDevice, log } = this.#options;
+    const { repository, operations, directory, sameDevice, log } = this.#parts;
     await repository.catalog
       .refresh()
       .catch((error: unknown) => log.warn('the repository could not be read', { error }));
@@ -755,48 +457,48 @@ export class BackupService {
       sameDevice,
       repositoryBytes: this.#repositoryBytes + repository.segments.totalBytes,
       timeline: directory?.live?.timeline ?? 0,
-      lag: this.#archiver?.lag() ?? null,
-      window: this.#moments.summary(),
+      lag: this.#parts.archiver?.lag() ?? null,
+      window: this.#parts.moments.summary(),
     });
   }
 
   /** Of everything but segments, whose sizes are known at any time. */
   async #measureRepository(): Promise<number> {
     let bytes = 0;
-    for await (const { key, sizeBytes } of this.#options.repository.store.list('')) {
+    for await (const { key, sizeBytes } of this.#parts.repository.store.list('')) {
       if (parseSegmentKey(key) === null) bytes += sizeBytes;
     }
     return bytes;
   }
 
   tag(name: string): Promise<Tag> {
-    return this.#moments.tag(name);
+    return this.#parts.moments.tag(name);
   }
 
   tags(): Promise<TagRecord[]> {
-    return this.#moments.tags();
+    return this.#parts.moments.tags();
   }
 
   untag(name: string): Promise<void> {
-    return this.#moments.untag(name);
+    return this.#parts.moments.untag(name);
   }
 
   window(): Promise<WindowRecord[]> {
-    return this.#moments.window();
+    return this.#parts.moments.window();
   }
 
   /** One round of tidying the archive, as the background does it. */
   tidyArchive(): Promise<void> {
-    return this.#upkeep.tidy();
+    return this.#parts.upkeep.tidy();
   }
 
   get saving(): boolean {
-    return this.#creating.size > 0;
+    return this.#creating.isRunning;
   }
 
   /** Unix seconds of the newest complete backup, 0: there is none. */
   async lastSaveSeconds(): Promise<number> {
-    const { catalog } = this.#options.repository;
+    const { catalog } = this.#parts.repository;
     await catalog.refresh();
     const latest = catalog.latestComplete();
     return latest?.manifest === undefined || latest.manifest === null
@@ -807,97 +509,15 @@ export class BackupService {
   /** Cancels what runs, waits for it, gives the repository back. */
   async close(): Promise<void> {
     clearInterval(this.#keptTimer);
-    await this.#options.operations.stop();
-    await this.#upkeep.close();
-    await this.#archiver?.close();
-    await this.#options.repository.close();
-  }
-
-  async #resolve(reference: BackupReference): Promise<BackupEntry> {
-    const { repository } = this.#options;
-    const { catalog } = repository;
-    await repository.refresh();
-    const entry = reference === 'LATEST' ? catalog.latestComplete() : catalog.get(reference);
-    if (entry !== null) return entry;
-    if (reference !== 'LATEST') throw notFound(reference);
-    const others = catalog.entries().length;
-    throw new CairnError(
-      'BACKUPNOTFOUND',
-      others === 0 ? 'there is no backup' : `none of the ${others} backups is complete`,
-      {
-        hint:
-          others === 0
-            ? 'Make one with ADMIN.BACKUP CREATE.'
-            : 'ADMIN.BACKUP LIST shows them; VERIFY says what is wrong with each.',
-      },
-    );
-  }
-
-  /** The entry as it is now: its state may have changed since it was resolved. */
-  #current(entry: BackupEntry): BackupEntry {
-    return this.#options.repository.catalog.get(entry.id) ?? entry;
-  }
-
-  #verifyContext(): VerifyContext {
-    const { repository, openDatabase, readPosition, correctPosition, scratchDirectory, clock, log } = this.#options;
-    return {
-      repository,
-      openDatabase,
-      readPosition,
-      correctPosition,
-      scratchDirectory,
-      clock,
-      log,
-    };
-  }
-
-  #restoreContext(): RestoreContext {
-    const { repository, openDatabase, readPosition, correctPosition, live, directory } = this.#options;
-    const { restoreDirectory, settings, clock, log } = this.#options;
-    return {
-      repository,
-      openDatabase,
-      readPosition,
-      correctPosition,
-      live,
-      archiver: this.#archiver,
-      directory,
-      restoreDirectory,
-      keepPreviousUs: () => settings.keepPreviousUs(),
-      clock,
-      log,
-    };
+    await this.#parts.operations.stop();
+    await this.#parts.upkeep.close();
+    await this.#parts.archiver?.close();
+    await this.#parts.repository.close();
   }
 }
 
 function inSpan(segment: SegmentEntry, span: NonNullable<Manifest['span']>): boolean {
   return segment.timeline === span.timeline && segment.to > span.sequence_from && segment.from < span.sequence_to;
-}
-
-/** Bytes a millisecond of an operation's result; null: it does not tell (an increment moves no files). */
-function speedOf(result: unknown): number | null {
-  const { bytes, duration_ms: ms, size, type } = (result ?? {}) as Partial<Record<string, unknown>>;
-  const moved = type === 'full' ? size : bytes;
-  return typeof moved === 'number' && typeof ms === 'number' && moved > 0 && ms > 0 ? moved / ms : null;
-}
-
-/** What a running create is called; AUTO decides later. */
-function runningType(type: CreateType): string | null {
-  return type === 'auto' ? null : type;
-}
-
-function refusedIncrement(type: string, { reason, gap }: Impossible): CairnError {
-  return new CairnError(gap ? 'WALGAP' : 'BACKUPTYPE', `the backup cannot be ${type}: ${reason}`, {
-    hint: 'Take a full backup, or leave STRICT out: it then becomes one by itself.',
-  });
-}
-
-/** RESTORE id TIMELINE n without a target: a guard, since a backup knows its own line. */
-function requireOnTimeline({ id, manifest }: BackupEntry, timeline: number | null): void {
-  if (timeline === null || manifest === null || manifest.timeline === timeline) return;
-  throw new CairnError('PITRRANGE', `backup ${id} is of timeline ${manifest.timeline}, not ${timeline}`, {
-    hint: 'Leave TIMELINE out, or add the moment with AT, SEQ or TAG.',
-  });
 }
 
 function allErrors(errors: { id: number; error: CairnError }[], total: number, archive: CairnError | null): CairnError {
