@@ -117,7 +117,7 @@ export class Capture {
         await store.put(key, bytes, { beforeVisible });
       } else if (there.header.digestTo !== header.digestTo) {
         const other = `it ends with the digest ${there.header.digestTo}, the live log gives ${header.digestTo}`;
-        segments.markDamaged(key, damagedSegment(key, new Error(other)));
+        await segments.markDamaged(key, damagedSegment(key, new Error(other)));
         throw damagedSegment(key, new Error(other));
       }
     }

@@ -57,7 +57,7 @@ async function replayStep(
     } catch (error) {
       if (!(error instanceof CairnError) || error.details.kind !== 'corruption') throw error;
       const damage = damagedSegment(key, error);
-      repository.segments.markDamaged(key, damage);
+      await repository.segments.markDamaged(key, damage);
       throw damage;
     }
     operation.progress(sizeBytes);

@@ -75,7 +75,7 @@ export async function readSegment(store: Store, key: string): Promise<OpenSegmen
 /** What the index of segments wants to hear from whoever reads one. */
 interface SegmentKnowledge {
   learn(key: string, header: SegmentHeader): void;
-  markDamaged(key: string, error: CairnError): void;
+  markDamaged(key: string, error: CairnError): Promise<void>;
 }
 
 /** The same, for a repository whose index of segments learns what was found: nothing rests on a damaged one from then on. */
@@ -88,7 +88,7 @@ export async function readKnownSegment(
     repository.segments.learn(key, segment.header);
     return segment;
   } catch (error) {
-    if (error instanceof CairnError && isSegmentDamage(error)) repository.segments.markDamaged(key, error);
+    if (error instanceof CairnError && isSegmentDamage(error)) await repository.segments.markDamaged(key, error);
     throw error;
   }
 }

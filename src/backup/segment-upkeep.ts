@@ -81,9 +81,9 @@ async function mergeAll(round: Round, result: UpkeepResult): Promise<void> {
         if (signal.aborted) return;
         if (round.refused.has(group.join())) continue;
         worker ??= new MergeWorker();
-        if (!(await mergeGroup(round, worker, group))) continue;
-        result.merged += group.length;
-        more = true;
+        const outcome = await mergeGroup(round, worker, group);
+        if (outcome === 'merged') result.merged += group.length;
+        more ||= outcome !== 'refused';
       }
     }
   } finally {
@@ -91,15 +91,19 @@ async function mergeAll(round: Round, result: UpkeepResult): Promise<void> {
   }
 }
 
-async function mergeGroup(round: Round, worker: MergeWorker, keys: readonly string[]): Promise<boolean> {
+/** 'changed': a part was gone or damaged, and the rest is to be grouped anew. */
+async function mergeGroup(
+  round: Round,
+  worker: MergeWorker,
+  keys: readonly string[],
+): Promise<'merged' | 'changed' | 'refused'> {
   const { repository } = round;
   const { store, segments } = repository;
   const parts = await readParts(repository, keys);
-  if (parts === null) return false;
+  if (parts === null) return 'changed';
   const answer = await worker.merge(parts);
   if ('failed' in answer) {
-    await blame(round, worker, keys, parts, answer.failed);
-    return false;
+    return (await blame(round, worker, keys, parts, answer.failed)) ? 'changed' : 'refused';
   }
   const merged = Buffer.from(answer.merged.buffer, answer.merged.byteOffset, answer.merged.byteLength);
   const header = decodeSegmentHeader(merged);
@@ -108,7 +112,7 @@ async function mergeGroup(round: Round, worker: MergeWorker, keys: readonly stri
   await faultPoint('merged-renamed');
   await remove(repository, keys);
   await faultPoint('parts-removed');
-  return true;
+  return 'merged';
 }
 
 /** null: one is gone. */
@@ -127,14 +131,14 @@ async function readParts({ store, segments }: Repository, keys: readonly string[
   return isWhole ? parts : null;
 }
 
-/** Which of the parts it was that could not be merged: from now on nothing rests on it. */
+/** Which of the parts it was that could not be merged: from now on nothing rests on it. false: each is whole by itself. */
 async function blame(
   { repository, log, refused }: Round,
   worker: MergeWorker,
   keys: readonly string[],
   parts: readonly Buffer[],
   why: string,
-): Promise<void> {
+): Promise<boolean> {
   let found = false;
   for (const [i, part] of parts.entries()) {
     const answer = await worker.merge([part]);
@@ -142,12 +146,13 @@ async function blame(
     const key = keys[i] ?? '';
     const error = damagedSegment(key, new Error(answer.failed));
     log.error('segment damaged', { key, error });
-    repository.segments.markDamaged(key, error);
+    await repository.segments.markDamaged(key, error);
     found = true;
   }
-  if (found) return;
+  if (found) return true;
   refused.add(keys.join());
   log.error('segments do not fit together: they stay as they are', { first: keys[0], last: keys.at(-1), why });
+  return false;
 }
 
 /** Takes away what nobody holds. */

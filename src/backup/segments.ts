@@ -108,12 +108,17 @@ export class Segments {
         .flatMap((run) => [run[0], run.at(-1)])
         .filter((entry) => entry !== undefined && entry.header === null);
       if (unread.length === 0) return;
-      await this.load(unread as SegmentEntry[]);
+      await this.#read(unread as SegmentEntry[]);
     }
   }
 
   /** Reads headers that are not known yet. A damaged one gets its `error`; one that is gone is forgotten. */
   async load(entries: readonly SegmentEntry[]): Promise<void> {
+    await this.#read(entries);
+    await this.#loadEnds();
+  }
+
+  async #read(entries: readonly SegmentEntry[]): Promise<void> {
     const unread = entries.filter(({ header, error }) => header === null && error === null);
     await forEachAtOnce(READS_AT_ONCE, [...new Set(unread)], (entry) => this.#load(entry));
   }
@@ -134,7 +139,7 @@ export class Segments {
       if (!(error instanceof FormatError || error instanceof CairnError)) throw error;
       const damage = damagedSegment(key, error);
       this.#log.error('segment unreadable', { key, error: damage });
-      this.markDamaged(key, damage);
+      this.#exclude(key, damage);
     }
   }
 
@@ -166,7 +171,12 @@ export class Segments {
   }
 
   /** An operation read it and found that it is not what it should be: from now on nothing rests on it. */
-  markDamaged(key: string, error: CairnError): void {
+  async markDamaged(key: string, error: CairnError): Promise<void> {
+    this.#exclude(key, error);
+    await this.#loadEnds();
+  }
+
+  #exclude(key: string, error: CairnError): void {
     const loaded = this.#loaded.get(key);
     if (loaded === undefined) return;
     loaded.error ??= error;
@@ -241,7 +251,7 @@ export class Segments {
     return runs;
   }
 
-  /** What is archived without a hole, of all timelines. Between a damage that was just found and the next refresh less. */
+  /** What is archived without a hole, of all timelines. */
   coverage(): Coverage[] {
     return this.timelines()
       .flatMap((timeline) => this.#runs(timeline))

@@ -167,7 +167,7 @@ async function judgeSegment(repository: Repository, entry: SegmentEntry, mode: '
     return { verdict: 'valid', text: '' };
   } catch (error) {
     if (!(error instanceof CairnError && isSegmentDamage(error))) throw error;
-    repository.segments.markDamaged(key, error);
+    await repository.segments.markDamaged(key, error);
     return { verdict: error.code === 'BACKUPINCOMPLETE' ? 'missing' : 'corrupt', text: error.message };
   }
 }

@@ -1,0 +1,127 @@
+/** Merging and removing segments: the merged one before its parts go, nothing under a reader, nothing that does not fit. */
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { Repository } from '../../src/backup/repository.js';
+import { tidySegments } from '../../src/backup/segment-upkeep.js';
+import { systemClock } from '../../src/base/clock.js';
+import {
+  chainAnchor,
+  describeRecords,
+  encodeSegment,
+  frameRecord,
+  keyOfSegment,
+  verifySegment,
+} from '../../src/format/index.js';
+import { openLocalStore } from '../../src/storage/index.js';
+import { capturingLog, silentLog } from '../support/log.js';
+import { flipBit, objectKeys } from '../support/repository-files.js';
+import { scratch } from '../support/scratch.js';
+
+const nothing = async (): Promise<string[]> => [];
+const running = new AbortController().signal;
+
+/** A repository with `n` segments of one commit each. `anchored`: from there on another chain begins. */
+async function repositoryOf(
+  t: Test,
+  n: number,
+  options: { anchored?: number; log?: ReturnType<typeof silentLog> } = {},
+) {
+  const location = scratch(t);
+  const store = await openLocalStore(location, { create: true });
+  t.teardown(() => store.close());
+  const repository = new Repository({
+    store,
+    databaseId: () => 'a',
+    timeline: () => 1,
+    acquireLock: async () => ({ release() {} }),
+    readOnlyReason: null,
+    clock: systemClock(),
+    log: options.log ?? silentLog(),
+  });
+  let digestFrom = chainAnchor(1, 0);
+  const keys: string[] = [];
+  for (let i = 0; i < n; i += 1) {
+    const body = Buffer.from([1, 1, 65, 1, i % 256]);
+    const record = frameRecord({ sequence: i + 1, timeUs: 1000 + i, count: 1, body });
+    const commitsBefore = options.anchored !== undefined && i >= options.anchored ? i + 7 : i;
+    const content = describeRecords({ timeline: 1, sequenceFrom: i, commitsBefore, digestFrom }, record);
+    digestFrom = content.digestTo;
+    const key = keyOfSegment(content);
+    await store.put(key, encodeSegment(content));
+    keys.push(key);
+  }
+  await repository.segments.refresh();
+  return { repository, store, keys, location };
+}
+
+t.test('the merged segment holds every commit, and its parts are gone', async (t) => {
+  const { repository, store, location } = await repositoryOf(t, 20);
+  t.same(await tidySegments(repository, nothing, running, silentLog()), { merged: 20, removed: 0 });
+  const [merged, ...others] = objectKeys(location, 'wal/');
+  t.same(others, []);
+  const content = verifySegment(await store.get(merged as string, 1 << 20));
+  t.match(content, { sequenceFrom: 0, sequenceTo: 20, commits: 20, commitsBefore: 0 });
+  t.equal(repository.segments.usable(1).length, 1);
+});
+
+t.test('what a reader holds stays until it lets go', async (t) => {
+  const { repository, keys, location } = await repositoryOf(t, 20);
+  const held = keys.slice(3, 6);
+  const release = repository.segments.hold(held);
+  const again = repository.segments.hold(held.slice(0, 1));
+  await tidySegments(repository, nothing, running, silentLog());
+  t.same(
+    objectKeys(location, 'wal/').filter((key) => keys.includes(key)),
+    held,
+  );
+  release();
+  release();
+  await tidySegments(repository, nothing, running, silentLog());
+  t.same(
+    objectKeys(location, 'wal/').filter((key) => keys.includes(key)),
+    held.slice(0, 1),
+    'the other reader still has it',
+  );
+  again();
+  t.same(await tidySegments(repository, nothing, running, silentLog()), { merged: 0, removed: 1 });
+});
+
+t.test('a damaged part is named and left; what is whole around it is merged', async (t) => {
+  const { log, records } = capturingLog();
+  const { repository, keys, location } = await repositoryOf(t, 40, { log });
+  flipBit(join(location, keys[20] as string), 190);
+  await tidySegments(repository, nothing, running, log);
+  t.ok(records.some(({ event, key }) => event === 'segment damaged' && key === keys[20]));
+  const left = objectKeys(location, 'wal/');
+  t.ok(left.includes(keys[20] as string), 'nothing damaged is removed');
+  t.equal(left.length, 3, String(left));
+  t.same(
+    repository.segments.coverage().map(({ from, to }) => [from, to]),
+    [
+      [0, 20],
+      [21, 40],
+    ],
+  );
+});
+
+t.test('whole segments that do not fit together stay, and are reported once', async (t) => {
+  const { log, records } = capturingLog();
+  const { repository, keys, location } = await repositoryOf(t, 20, { anchored: 10, log });
+  const refused = new Set<string>();
+  await tidySegments(repository, nothing, running, log, refused);
+  await tidySegments(repository, nothing, running, log, refused);
+  t.same(objectKeys(location, 'wal/'), keys);
+  t.equal(records.filter(({ event }) => event.startsWith('segments do not fit together')).length, 1);
+});
+
+t.test('what nobody needs goes, unless somebody holds it; an aborted round stops', async (t) => {
+  const { repository, keys, location } = await repositoryOf(t, 5);
+  const release = repository.segments.hold([keys[1] as string]);
+  const expendable = async () => keys.slice(0, 3);
+  const stop = new AbortController();
+  stop.abort();
+  t.same(await tidySegments(repository, expendable, stop.signal, silentLog()), { merged: 0, removed: 0 });
+  t.same(await tidySegments(repository, expendable, running, silentLog()), { merged: 0, removed: 2 });
+  t.same(objectKeys(location, 'wal/'), [keys[1], keys[3], keys[4]]);
+  release();
+});
