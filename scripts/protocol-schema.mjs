@@ -94,7 +94,6 @@ const argument = z
     minimum: z.int().optional(),
     unknown: errorCode.optional(),
     conflicts: z.array(z.string()).min(1).optional(),
-    planned: z.literal(true).optional(),
     get arguments() {
       return z.array(argument).min(1).optional();
     },
@@ -168,7 +167,6 @@ export const commandSchema = z.strictObject({
   since: version,
   group: z.enum(['admin', 'connection', 'generic', 'server', 'string', 'transactions']),
   complexity: sentence,
-  planned: z.literal(true).optional(),
   arity: z.int().refine((value) => value !== 0, 'arity counts the name, so it is never 0'),
   flags: z
     .array(z.enum(flagOrder))

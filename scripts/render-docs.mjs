@@ -3,7 +3,6 @@ import { fullName, replyFields } from './protocol.mjs';
 import { argumentSyntax, wordsOf } from './render-syntax.mjs';
 
 const NOTICE = '<!-- Generated from protocol/ by scripts/generate.mjs. Do not edit. -->';
-const PLANNED = 'Not built yet: it answers an error that says so.';
 
 /** @returns {[string, string][]} file name and text */
 export function referencePages(protocol) {
@@ -74,8 +73,7 @@ function familyPage(command, protocol) {
   if (subcommands.length === 0) return page([...lines, ...commandBody(command, protocol)]);
   lines.push('| command | does |', '|---|---|');
   for (const sub of subcommands) {
-    const planned = sub.planned ? ' (not built yet)' : '';
-    lines.push(`| [${sub.name}](#${anchor(sub)}) | ${cell(sub.summary)}${planned} |`);
+    lines.push(`| [${sub.name}](#${anchor(sub)}) | ${cell(sub.summary)} |`);
   }
   lines.push('');
   for (const sub of subcommands) {
@@ -107,7 +105,6 @@ function redisPage(commands, protocol) {
 
 function commandBody(command, { structures }) {
   const lines = ['```', `${title(command)} ${argumentSyntax(command)}`.trimEnd(), '```', ''];
-  if (command.planned) lines.push(PLANNED, '');
   if (command.origin === 'cairn') lines.push(...argumentTable(command.arguments ?? []));
   if (command.reply !== undefined) lines.push(`**Reply.** ${command.reply.meaning}`, '');
   const fields = replyFields(command, structures);
@@ -141,14 +138,11 @@ function argumentTable(args) {
   return ['| argument | meaning |', '|---|---|', ...rows, ''];
 }
 
-function argumentRows(argument, inherited = false) {
-  const planned = argument.planned || inherited;
-  const own =
-    argument.summary === undefined && !planned ? '' : `${argument.summary ?? ''}${planned ? ' (not built yet)' : ''}`;
-  const row = `| \`${cell(wordsOf(argument))}\` | ${cell(own.trim())} |`;
+function argumentRows(argument) {
+  const row = `| \`${cell(wordsOf(argument))}\` | ${cell(argument.summary ?? '')} |`;
   const alternatives = (argument.arguments ?? []).filter(({ summary }) => summary !== undefined);
   if (argument.type !== 'oneof' || alternatives.length === 0) return [row];
-  return [row, ...alternatives.flatMap((other) => argumentRows(other, planned))];
+  return [row, ...alternatives.flatMap((other) => argumentRows(other))];
 }
 
 function title(command) {

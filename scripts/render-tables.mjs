@@ -47,7 +47,6 @@ function entry(command, structures) {
     arguments: command.arguments,
     syntax: argumentSyntax(command),
     history: command.history,
-    planned: command.planned,
     replyFields: fields.length === 0 ? undefined : fields,
   };
 }

@@ -13,8 +13,7 @@
  *   one of several TOKEN-and-value pairs               the name of the one that was given
  *   an optional argument that was not given            undefined
  *
- * FORMAT JSON is taken by every command. What is part of the contract but not built yet (`planned`) is refused here,
- * after everything else about the line was found right.
+ * FORMAT JSON is taken by every command.
  */
 
 import { errorTable } from '../base/error-table.generated.js';
@@ -74,7 +73,6 @@ class Parser {
     for (const argument of this.grammar.positional) this.positional(argument);
     while (this.at < this.args.length) this.option();
     this.refuseConflicts();
-    this.refusePlanned();
     const { format, ...values } = this.values;
     return { values, format: format === undefined ? 'resp' : 'json' };
   }
@@ -150,14 +148,6 @@ class Parser {
       }
     }
   }
-
-  private refusePlanned(): void {
-    const title = this.spec.name.toUpperCase().replace('|', ' ');
-    if (this.spec.planned) throw notBuilt('ERR', title);
-    for (const { argument, chosen } of this.given.values()) {
-      if (argument.planned || chosen.planned) throw notBuilt(codeOf(argument), `${title} … ${nameOf(chosen)}`);
-    }
-  }
 }
 
 function grammarOf(spec: CommandSpec): Grammar {
@@ -206,10 +196,6 @@ function unknownChoice(argument: ArgumentSpec, word: Buffer): CairnError {
   const hint = `Use ${choices(argument)}.`;
   if (argument.unknown === undefined) return syntaxError(`${quote(word)} is not understood. ${hint}`);
   return new CairnError(codeOf(argument), `unknown backup ${argument.name} ${quote(word)}`, { hint });
-}
-
-function notBuilt(code: ErrorCode, what: string): CairnError {
-  return new CairnError(code, `${what} is not built yet`, { hint: 'docs/features.md tells what is.' });
 }
 
 function codeOf(argument: ArgumentSpec): ErrorCode {

@@ -3,7 +3,7 @@ import { Simple } from '../resp/reply.js';
 import { parseArguments } from './arguments.js';
 import type { ServerCommand } from './command.js';
 import { jsonReply } from './json-reply.js';
-import { type ArgumentSpec, allSpecs, arityFits, type CommandSpec } from './spec.js';
+import { allSpecs, arityFits, type CommandSpec } from './spec.js';
 
 const LINE_WIDTH = 74;
 
@@ -31,18 +31,7 @@ export function helpLines(container: CommandSpec): string[] {
 }
 
 function explained(spec: CommandSpec): string[] {
-  const missing = spec.planned ? ['all of it'] : plannedWords(spec.arguments);
-  const text = missing.length === 0 ? spec.summary : `${spec.summary} Not built yet: ${missing.join(', ')}.`;
-  return wrap(text).map((line) => `    ${line}`);
-}
-
-/** The option words that are part of the contract, but not built yet. */
-function plannedWords(list: readonly ArgumentSpec[], inherited = false): string[] {
-  return list.flatMap((argument) => {
-    const planned = inherited || argument.planned === true;
-    if (planned && argument.token !== undefined) return [argument.token];
-    return plannedWords(argument.arguments ?? [], planned);
-  });
+  return wrap(spec.summary).map((line) => `    ${line}`);
 }
 
 /** Breaks a text at blanks. */

@@ -36,8 +36,6 @@ export interface ArgumentSpec {
   readonly unknown?: string;
   /** Names of arguments that must not be given together with this one. */
   readonly conflicts?: readonly string[];
-  /** Part of the contract, but not built yet: the command answers so. */
-  readonly planned?: true;
   readonly arguments?: readonly ArgumentSpec[];
 }
 
@@ -69,7 +67,6 @@ export interface RawCommand {
   /** The arguments as the documentation writes them: 'id [FORCE] [FORMAT JSON]'. */
   readonly syntax: string;
   readonly history?: readonly (readonly [string, string])[];
-  readonly planned?: true;
   /** Names of the reply's fields, in their order, where the reply is a structure. */
   readonly replyFields?: readonly string[];
 }

@@ -2,7 +2,7 @@
  * The environment: CAIRN_ and a setting's name. A variable with that prefix that names nothing is an error, because a
  * misspelt CAIRN_BACKUP_RETENTION_MAX_AGE must not be silence. The only place that reads process.env.
  */
-import { environmentName, plannedSettings, settingNames } from './schema.js';
+import { environmentName, settingNames } from './schema.js';
 import type { Given } from './sources.js';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -21,8 +21,7 @@ export interface EnvironmentSettings {
 }
 
 export function readEnvironment(environment: Environment = process.env): EnvironmentSettings {
-  const allNames = [...settingNames, ...Object.keys(plannedSettings)];
-  const names = new Map(allNames.map((name) => [environmentName(name), name]));
+  const names = new Map(settingNames.map((name) => [environmentName(name), name as string]));
   const given: Given[] = [];
   for (const [variable, text] of Object.entries(environment).sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (!variable.startsWith('CAIRN_') || text === undefined) continue;

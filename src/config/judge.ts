@@ -1,6 +1,6 @@
 /** Judges one name and one text, the same way for every source; and says what is wrong without telling secrets. */
 import { oneLine } from '../base/errors.js';
-import { isSettingName, plannedSettings, type SettingName, settingNames, settingOf } from './schema.js';
+import { isSettingName, type SettingName, settingNames, settingOf } from './schema.js';
 import type { Given } from './sources.js';
 
 export type Verdict =
@@ -46,8 +46,6 @@ function unknownReason(name: string): string {
 
 /** What an unknown name was probably meant to be, as a sentence; null when nothing is near. */
 export function guess(name: string): string | null {
-  const planned = Object.hasOwn(plannedSettings, name) ? plannedSettings[name] : undefined;
-  if (planned !== undefined) return `It belongs to ${planned}, which is not built yet.`;
   const near = nearest(name);
   return near === null ? null : `Did you mean ${near}?`;
 }

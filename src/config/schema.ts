@@ -245,9 +245,6 @@ export function environmentName(name: string): string {
   return `CAIRN_${name.replaceAll('.', '_').toUpperCase()}`;
 }
 
-/** Settings of the documented contract that a later version will have. Refused, but not as a spelling mistake. */
-export const plannedSettings: Readonly<Record<string, string>> = {};
-
 /** What tools ask for with CONFIG GET and Cairn does not have: name, and the answer that is true of Cairn. */
 export const redisConstants: Readonly<Record<string, string>> = {
   save: '',

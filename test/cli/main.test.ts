@@ -49,7 +49,7 @@ t.test('settings that are not right stop the start with a readable line each, an
       /^cairn: log\.lvel = 'info' \(.*bad\.yaml line 3\): there is no such setting\. Did you mean log\.level\?\n/,
     ],
     [[], { CAIRN_PORTT: '1' }, /^cairn: CAIRN_PORTT = '1' .*Did you mean port\?/],
-    [['--set', 'backup.wal.archive=yes'], {}, /not built yet/],
+    [['--set', 'backup.wal.interval=0'], {}, /must be between 100ms and 1h/],
     [['stray'], {}, /unknown argument/],
     [[], { CAIRN_FAULT_POINTS: 'nope=kill' }, /CAIRN_FAULT_POINTS: unknown fault point 'nope'/],
   ];

@@ -16,7 +16,7 @@ t.test('the contract names these fields for the other replies', async (t) => {
   t.equal(
     fields('restore'),
     'id target sequence timestamp timeline commits_replayed bytes duration_ms downtime_ms previous_dir base ' +
-      'sequence_from last_commit_at timeline_new commits_left_behind',
+      'sequence_from last_commit_at timeline_new commits_left_behind segments',
   );
   t.equal(fields('delete'), 'deleted kept freed_bytes dry_run');
   t.equal(fields('prune'), 'deleted kept freed_bytes dry_run reasons');
@@ -28,6 +28,6 @@ t.test('the contract names these fields for the other replies', async (t) => {
     fields('status'),
     'state operation id phase bytes_done bytes_total percent started_at eta_ms last_operation last_id last_status ' +
       'last_error last_finished_at last_success_id last_success_at last_failure_id last_failure_at ' +
-      'last_failure_error archive_lag_ms archive_lag_commits prune_error',
+      'last_failure_error archive_lag_ms archive_lag_commits prune_error archive_lag_bytes archive_error',
   );
 });

@@ -38,7 +38,7 @@ t.test('without any source the defaults hold, with absolute paths', async (t) =>
     proto_max_bulk_len: 512 * 2 ** 20,
     durability: 'everysec',
     'backup.retention.max_age': 0,
-    'backup.wal.archive': false,
+    'backup.wal.archive': true,
     'restore.keep_previous': 86_400_000,
   });
   t.equal(config.values.dir, join(t.testdirName, 'cairn-data'));
@@ -144,10 +144,10 @@ t.test(
       ],
       [{ environment: { CAIRN_: 'x' } }, /^CAIRN_ = 'x'/],
       [{ environment: { CAIRN_port: '1' } }, /^CAIRN_port/],
-      [{ environment: { CAIRN_BACKUP_WAL_RETENTION: '24h' } }, /^backup\.wal\.retention = '24h' .*not built yet\.$/],
+      [{ environment: { CAIRN_BACKUP_WAL_RETENTION: '24' } }, /^backup\.wal\.retention = '24' .*must have a unit/],
       [{ args: ['--port', '-1'] }, /^port = '-1' \(option --port\): argument must be between 0 and 65535 inclusive$/],
       [{ args: ['--set', 'nope=1'] }, /^nope = '1' \(option --set\): there is no such setting/],
-      [{ args: ['--set', 'backup.wal.archive=yes'] }, /continuous archiving is not built yet$/],
+      [{ args: ['--set', 'backup.wal.archive=perhaps'] }, /^backup\.wal\.archive = 'perhaps' .*'yes' or 'no'$/],
       [{ args: ['--set', 'backup.retention.max_age=7'] }, /must have a unit: ms, s, m, h or d$/],
       [{ args: ['--frob', '1'] }, /^unknown option --frob; there are --config/],
       [{ args: ['--set', 'port'] }, /needs key=value/],

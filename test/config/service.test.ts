@@ -125,8 +125,8 @@ t.test('CONFIG SET refuses with the words of Redis', async (t) => {
     [[['maxmemory', '1gb']], `${failed} 'maxmemory') - argument must be '0': Cairn has no such setting`],
     [[['save', '60 1']], `${failed} 'save') - argument must be '': Cairn has no such setting`],
     [
-      [['backup.wal.archive', 'yes']],
-      `${failed} 'backup.wal.archive') - argument must be 'no': continuous archiving is not built yet`,
+      [['backup.wal.interval', '0']],
+      `${failed} 'backup.wal.interval') - argument must be between 100ms and 1h inclusive`,
     ],
     [
       [['backup.retention.max_age', '7']],
