@@ -391,7 +391,7 @@ t.test('CREATE VERIFY and backup.verify_after_create list only what was verified
   t.match(await admin(client, 'CREATE'), { verify_status: 'never', verified_at: null });
   await client.call('CONFIG', 'SET', 'backup.verify_after_create', 'yes');
   t.match(await admin(client, 'CREATE', 'PIN'), { verify_status: 'valid', pinned: 1 });
-  t.match(await admin(client, 'CREATE', 'AUTO'), { type: 'full' });
+  t.match(await admin(client, 'CREATE', 'AUTO'), { type: 'incremental', parent: 3, verify_status: 'valid' });
   await admin(client, 'VERIFY', 2, 'QUICK');
   t.match(await admin(client, 'INFO', 2), { verify_status: 'never' }, 'QUICK does not count as verified');
   await waitFor(async () => (await list(client)).total === 4, { what: 'four backups' });

@@ -9,7 +9,7 @@ import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import type { FaultPointName } from '../../src/base/fault-points.js';
 import { admin, list } from '../support/admin.js';
-import { type Server, startServer } from '../support/built-server.js';
+import { type Server, startServer, withoutArchive } from '../support/built-server.js';
 import { type Pause, pauseAt } from '../support/pause.js';
 import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
@@ -34,13 +34,13 @@ async function held(t: Test, point: FaultPointName, prepare?: (client: Redis) =>
   // What prepares may create: where that would be held, a server that holds nothing does it.
   const before = prepare !== undefined && createPoints.includes(point);
   if (before) {
-    const first = await startServer(t, { dir });
+    const first = await startServer(t, { dir, args: withoutArchive });
     const client = await first.client();
     await fill(client);
     await prepare(client);
     await first.stop();
   }
-  const server = await startServer(t, { dir, env: pause.env });
+  const server = await startServer(t, { dir, args: withoutArchive, env: pause.env });
   const client = await server.client();
   if (!before) {
     await fill(client);

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path';
 import t from 'tap';
 import { admin, list } from '../support/admin.js';
-import { startServer } from '../support/built-server.js';
+import { startServer, withoutArchive } from '../support/built-server.js';
 import { objectKeys } from '../support/repository-files.js';
 import { cannotMount, smallDisk } from '../support/small-disk.js';
 
@@ -53,7 +53,7 @@ t.test('LIVE removed under the server: it serves on and says MISCONF after a res
 t.test(
   'manifests removed: neither DELETE, PRUNE, retention nor a restart takes what they need; bringing them back heals',
   async (t) => {
-    const first = await startServer(t, { args: ['--set', 'backup.retention.max_count=1'] });
+    const first = await startServer(t, { args: [...withoutArchive, '--set', 'backup.retention.max_count=1'] });
     const client = await first.client();
     for (let i = 0; i < 200; i += 1) await client.set(`key:${i}`, `value:${i}`);
     await admin(client, 'CREATE', 'PIN');
@@ -134,7 +134,7 @@ t.test(
     const disk = smallDisk(t, 64);
     const dir = join(disk.path, 'data');
     mkdirSync(dir);
-    const server = await startServer(t, { dir, args: ['--set', 'write_buffer_size=1mb'] });
+    const server = await startServer(t, { dir, args: [...withoutArchive, '--set', 'write_buffer_size=1mb'] });
     const client = await server.client();
     for (let round = 0; round < 3; round += 1) {
       for (let i = 0; i < 8; i += 1) await client.set(`key:${i}`, randomBytes(250_000).toString('latin1'));

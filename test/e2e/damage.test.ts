@@ -24,9 +24,9 @@ interface Prepared {
   content: Map<string, string | null>;
 }
 
-/** A server with two backups, the second with a table that the first does not have. */
+/** A server with two backups, the second with a table that the first does not have, and the commits between them. */
 async function prepared(t: Test): Promise<Prepared> {
-  const server = await startServer(t, { args: ['--set', 'write_buffer_size=1mb'] });
+  const server = await startServer(t, { args: ['--set', 'write_buffer_size=1mb', '--set', 'backup.wal.interval=1h'] });
   const client = await server.client();
   for (let i = 0; i < 100; i += 1) await client.set(`key:${i}`, `value:${i}`);
   await admin(client, 'CREATE');
@@ -82,13 +82,18 @@ t.test(
             t.equal(status === 'complete', code === 'OK', `${what}: listed as ${status}`);
             if (code !== 'OK') t.equal(await codeOf(client, 'RESTORE', String(at + 1), 'TO', 'never'), code, what);
           }
+        } else if (kind === 'wal') {
+          t.same(codes, ['OK', 'OK'], `${what}: fulls need no segment`);
+          const error = await client.call('ADMIN.BACKUP', 'VERIFY', 'ALL').catch((thrown: Error) => thrown.message);
+          t.match(error, /^BACKUPCORRUPT /, what);
+          t.ok(String(error).includes(key), what);
         } else {
           t.same(codes, ['OK', 'OK'], `${what}: it takes no part in what a backup is`);
           t.equal(listed.total, 2, what);
         }
         flipBit(path, offset);
       }
-      if (['backups', 'lists', 'files'].includes(kind)) await admin(client, 'VERIFY', 'ALL');
+      if (['backups', 'lists', 'files', 'wal'].includes(kind)) await admin(client, 'VERIFY', 'ALL');
     }
     t.same([...kinds.keys()].sort(), [
       'REPOSITORY.json',
@@ -99,6 +104,7 @@ t.test(
       'next_id',
       'states',
       'timelines',
+      'wal',
     ]);
     t.match(await list(client), { total: 2, latest: 2 });
     t.same(await dump(client), content, 'live data was never touched');

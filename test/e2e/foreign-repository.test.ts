@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
 import { admin, dump, list } from '../support/admin.js';
-import { type Server, startServer } from '../support/built-server.js';
+import { type Server, startServer, withoutArchive } from '../support/built-server.js';
 import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 import { waitFor } from '../support/wait.js';
@@ -59,6 +59,7 @@ t.test(
     const before = snapshot(repository);
     const server = await startServer(t, {
       args: [
+        ...withoutArchive,
         '--backup-dir',
         repository,
         '--set',

@@ -2,11 +2,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { admin, list } from '../support/admin.js';
-import { startServer } from '../support/built-server.js';
+import { startServer, withoutArchive } from '../support/built-server.js';
 import { waitFor } from '../support/wait.js';
 
 t.test('seven creates with max_count 3 leave exactly three, which all verify', async (t) => {
-  const server = await startServer(t, { args: ['--set', 'backup.retention.max_count=3'] });
+  const server = await startServer(t, { args: [...withoutArchive, '--set', 'backup.retention.max_count=3'] });
   const client = await server.client();
   const pruned: number[] = [];
   for (let round = 1; round <= 7; round += 1) {
@@ -31,7 +31,7 @@ t.test('seven creates with max_count 3 leave exactly three, which all verify', a
 });
 
 t.test('max_age 2s drops what is older at the next create, and never the newest', async (t) => {
-  const server = await startServer(t);
+  const server = await startServer(t, { args: withoutArchive });
   const client = await server.client();
   await client.set('a', '1');
   await admin(client, 'CREATE');
@@ -70,5 +70,31 @@ t.test('PRUNE without options and without a policy removes nothing; DRYRUN says 
   ]);
   t.equal((await list(client)).total, 4);
   t.match(await admin(client, 'PRUNE', 'MAXCOUNT', 1), { deleted: [2, 3] });
+  await server.stop();
+});
+
+t.test('D4: with the archive on, the base of the recovery window stays beside them and is not counted', async (t) => {
+  const server = await startServer(t, { args: ['--set', 'backup.retention.max_count=3'] });
+  const client = await server.client();
+  for (let round = 1; round <= 7; round += 1) {
+    await client.set('round', String(round));
+    await admin(client, 'CREATE');
+  }
+  t.same(
+    (await list(client)).backups.map(({ id }) => id),
+    [7, 6, 5, 1],
+  );
+  const { reasons } = await admin<{ reasons: { id: number; reason: string }[] }>(client, 'PRUNE', 'DRYRUN');
+  t.same(
+    reasons.map(({ id, reason }) => [id, reason]),
+    [
+      [7, 'newest'],
+      [6, 'policy'],
+      [5, 'policy'],
+      [1, 'window'],
+    ],
+  );
+  await client.call('CONFIG', 'SET', 'backup.wal.archive', 'no');
+  t.match(await admin(client, 'PRUNE'), { deleted: [1] });
   await server.stop();
 });

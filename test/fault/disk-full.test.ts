@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import t from 'tap';
 import { admin, dump, list } from '../support/admin.js';
-import { startServer } from '../support/built-server.js';
+import { startServer, withoutArchive } from '../support/built-server.js';
 import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 import { cannotMount, smallDisk } from '../support/small-disk.js';
@@ -27,7 +27,7 @@ t.test(
     const disk = smallDisk(t, 32);
     const repository = join(disk.path, 'repository');
     const server = await startServer(t, {
-      args: ['--backup-dir', repository, '--set', 'backup.retention.max_count=1'],
+      args: [...withoutArchive, '--backup-dir', repository, '--set', 'backup.retention.max_count=1'],
     });
     const client = await server.client();
     await client.set('a', '1');
@@ -93,7 +93,7 @@ t.test(
   async (t) => {
     const disk = smallDisk(t, 40);
     const repository = join(disk.path, 'repository');
-    const server = await startServer(t, { args: ['--backup-dir', repository] });
+    const server = await startServer(t, { args: [...withoutArchive, '--backup-dir', repository] });
     const client = await server.client();
     await load(client, 1);
     for (let round = 0; round < 3; round += 1) {

@@ -3,7 +3,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { admin, list } from '../support/admin.js';
-import { startServer } from '../support/built-server.js';
+import { startServer, withoutArchive } from '../support/built-server.js';
 import { scratch } from '../support/scratch.js';
 
 for (const point of ['manifest-removed', 'object-removed']) {
@@ -13,7 +13,7 @@ for (const point of ['manifest-removed', 'object-removed']) {
   ]) {
     t.test(`D6: killed at ${point} of ${command.join(' ')}, the backup is gone and the others restore`, async (t) => {
       const dir = scratch(t);
-      const armed = await startServer(t, { dir, env: { CAIRN_FAULT_POINTS: `${point}=kill` } });
+      const armed = await startServer(t, { dir, args: withoutArchive, env: { CAIRN_FAULT_POINTS: `${point}=kill` } });
       const client = await armed.client();
       for (const round of [1, 2, 3]) {
         for (let i = 0; i < 100; i += 1) await client.set(`key:${round}:${i}`, 'x'.repeat(round * 10));

@@ -23,6 +23,9 @@ export interface ServerOptions {
   readyTimeoutMs?: number;
 }
 
+/** For tests of backups as files: no segments beside them, and no window that retention would spare. */
+export const withoutArchive = ['--set', 'backup.wal.archive=no'];
+
 export interface Server {
   readonly port: number;
   readonly dir: string;
