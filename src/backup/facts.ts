@@ -3,6 +3,7 @@
  * and how far the live line is known.
  */
 import { parseTime } from '../base/time.js';
+import type { Tag } from '../format/index.js';
 import type { BackupEntry } from './catalog.js';
 import type { Base, Point, RecoveryFacts } from './recovery.js';
 import type { Repository } from './repository.js';
@@ -16,14 +17,17 @@ export interface LiveLine {
   completeThroughUs: number | null;
 }
 
-/** `live` null: nobody's line goes on here (a foreign repository). */
-export function recoveryFacts(repository: Repository, live: LiveLine | null): RecoveryFacts {
+/**
+ * `live` null: nobody's line goes on here (a foreign repository). `tags` tell of moments at which somebody looked; without
+ * them a moment after the last commit that is known may be refused.
+ */
+export function recoveryFacts(repository: Repository, live: LiveLine | null, tags: readonly Tag[] = []): RecoveryFacts {
   const complete = repository.catalog.entries().filter((entry) => entry.status === 'complete');
   return {
     timelines: repository.timelines.lines(live),
     bases: basesOf(complete),
     coverage: repository.segments.coverage(),
-    points: pointsOf(complete),
+    points: [...pointsOf(complete), ...tags.map(pointOf)],
     current: live?.timeline ?? null,
     completeThroughUs: live?.completeThroughUs ?? null,
   };
@@ -60,6 +64,10 @@ export function baseOf({ id, manifest }: BackupEntry): Base | null {
     commitCount: cut.commit_count - span.commit_count,
     digest: span.digest_from,
   };
+}
+
+function pointOf({ timeline, sequence, timestamp }: Tag): Point {
+  return { timeline, sequence, us: parseTime(timestamp).us };
 }
 
 /** Moments for which a backup says at which sequence the line was. */

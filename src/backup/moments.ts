@@ -61,8 +61,8 @@ export class Moments {
   async tags(): Promise<TagRecord[]> {
     const { repository } = this.#options;
     await this.#refresh();
-    const facts = this.#facts();
     const tags = await readTags(repository.store);
+    const facts = this.#facts(tags);
     return tags.map((tag) => ({ ...tag, reachable: isReachable(facts, tag) ? 1 : 0 }));
   }
 
@@ -75,8 +75,7 @@ export class Moments {
   async window(): Promise<WindowRecord[]> {
     await this.#captureNow();
     await this.#refresh();
-    const facts = this.#facts();
-    return windows(facts);
+    return windows(this.#facts(await this.#tags()));
   }
 
   /** From what is in memory: for INFO, which is asked often. */
@@ -106,7 +105,7 @@ export class Moments {
     }
     await this.#captureNow();
     await this.#refresh();
-    return sourceOfTarget(repository, this.#line(), { target, timeline, backup });
+    return sourceOfTarget(repository, this.#line(), { target, timeline, backup, tags: await this.#tags() });
   }
 
   async #captureNow(): Promise<void> {
@@ -129,8 +128,17 @@ export class Moments {
     return this.#options.archiver?.line() ?? null;
   }
 
-  #facts(): RecoveryFacts {
-    return recoveryFacts(this.#options.repository, this.#line());
+  #facts(tags: readonly Tag[] = []): RecoveryFacts {
+    return recoveryFacts(this.#options.repository, this.#line(), tags);
+  }
+
+  /** For what they tell beside their names: damaged ones tell nothing. */
+  async #tags(): Promise<Tag[]> {
+    const { repository, log } = this.#options;
+    return readTags(repository.store).catch((error: unknown) => {
+      log.warn('tags could not be read', { error });
+      return [];
+    });
   }
 }
 

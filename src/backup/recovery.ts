@@ -58,7 +58,7 @@ export interface Coverage {
   lastUs: number;
 }
 
-/** A moment of which a backup says at which sequence its line was. */
+/** A moment of which a backup or a tag says at which sequence its line was. */
 export interface Point {
   timeline: number;
   sequence: number;
@@ -77,7 +77,7 @@ export interface RecoveryFacts {
   timelines: readonly Timeline[];
   bases: readonly Base[];
   coverage: readonly Coverage[];
-  /** What increments, which are no bases, tell of moments without commits. */
+  /** What increments, which are no bases, and tags tell of moments without commits. */
   points?: readonly Point[];
   /** The live timeline; null: none is (a foreign repository). */
   current: number | null;

@@ -25,6 +25,7 @@ export interface TargetRequest {
   timeline: number | null;
   /** The base to start from; null: the one that is fastest. */
   backup: BackupEntry | null;
+  tags: readonly Tag[];
 }
 
 /** The commit at which a replay ends. */
@@ -41,7 +42,7 @@ export async function sourceOfTarget(
   live: LiveLine | null,
   request: TargetRequest,
 ): Promise<Source> {
-  const facts = withBase(recoveryFacts(repository, live), request.backup);
+  const facts = withBase(recoveryFacts(repository, live, request.tags), request.backup);
   const current = live?.timeline ?? newestLine(facts);
   try {
     return await planned(repository, facts, current, request);
