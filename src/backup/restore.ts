@@ -165,7 +165,7 @@ export async function restoreInPlace(
       downtime_ms: swapped.downtimeMs,
       previous_dir: swapped.previousName === null ? null : directory.databasePath(swapped.previousName),
       timeline_new: swapped.timeline,
-      commits_left_behind: leftBehind(context, source, swapped),
+      commits_left_behind: leftBehind(context, source, swapped.previous),
     };
   } catch (error) {
     await proven?.database.close();
@@ -284,7 +284,10 @@ export async function restoreDryRun(
   await checkSource(context, source, parent, operation);
   const record = restoreRecord(source, target, null);
   record.duration_ms = bytesPerMs === null ? null : Math.ceil(restoredBytes(source) / bytesPerMs);
-  if (target === 'in-place') record.timeline_new = await context.repository.nextTimeline();
+  if (target === 'in-place') {
+    record.timeline_new = await context.repository.nextTimeline();
+    record.commits_left_behind = leftBehind(context, source, liveState(context));
+  }
   return record;
 }
 
@@ -348,8 +351,14 @@ function restoreRecord(
   };
 }
 
+/** What would be left now. */
+function liveState({ live, directory }: RestoreContext): Swapped['previous'] {
+  if (live.database === null || directory?.live == null) return null;
+  return { timeline: directory.live.timeline, commitCount: live.written().commitCount };
+}
+
 /** Commits of the left state that the restored one lacks; null where the two are not on one line. */
-function leftBehind({ repository }: RestoreContext, { goal }: Source, { previous }: Swapped): number | null {
+function leftBehind({ repository }: RestoreContext, { goal }: Source, previous: Swapped['previous']): number | null {
   if (previous === null) return null;
   const lineage = historyOf(repository.timelines.lines(null)).lineage(previous.timeline);
   const at = lineage.findIndex(({ timeline }) => timeline === goal.timeline);
