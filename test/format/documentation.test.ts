@@ -70,6 +70,7 @@ t.test('every field is in its table, in the order of the file', async (t) => {
     created_at: someTime,
     reason: 'created',
     backup: null,
+    left: { timeline: 2, sequence: 9, commit_count: 4, at: '2026-01-28T12:00:00.000000Z' },
   };
   t.same(fields('`backups/'), membersOf(manifest));
   t.same(fields('`states/'), membersOf(state));
