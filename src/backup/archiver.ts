@@ -11,18 +11,14 @@
 import { assert } from '../base/assert.js';
 import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
-import { formatTime } from '../base/time.js';
-import type { Database } from '../engine/types.js';
-import { chainAnchor, type TimelineRecord } from '../format/index.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
-import { type CommonPoint, whereTheyPart } from './archive-start.js';
+import { endAt, findEnd, isUntouched, type LineContext, newestFull, removeUnlivedTimelines } from './archive-line.js';
 import { Capture, type ChainEnd } from './capture.js';
 import type { DataDirectory } from './data-directory.js';
 import type { LiveLine } from './facts.js';
 import { keepLogs } from './log-upkeep.js';
 import type { Repository } from './repository.js';
-import { salvageLast } from './segment-salvage.js';
 
 /** Read anew at each use. */
 export interface ArchiveSettings {
@@ -52,6 +48,7 @@ export interface ArchiveLag {
   error: string | null;
 }
 
+const LOOK_MS = 1000;
 /** How long a stop may archive. */
 const CLOSE_MS = 4000;
 const WAL_BYTES = 'rocksdb.wal.bytes';
@@ -61,16 +58,20 @@ export class Archiver {
   #capture: Capture | null = null;
   /** The current line is known complete through this moment, as of the last turn that archived everything. */
   #completeThroughUs: number | null = null;
+  /** When everything was archived last, by the wall clock; at first when the server began. */
+  #caughtUpUs: number;
   #walBytes = 0;
   #error: CairnError | null = null;
   #turns: Promise<unknown> = Promise.resolve();
   #timer: NodeJS.Timeout | null = null;
   #ticking: Promise<void> | null = null;
+  #lastTickMs = performance.now();
   #closed = false;
   readonly #abort = new AbortController();
 
   constructor(options: ArchiverOptions) {
     this.#options = options;
+    this.#caughtUpUs = options.clock.nowUs();
   }
 
   // ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -87,14 +88,22 @@ export class Archiver {
     this.#schedule();
   }
 
+  /** Looks at the interval at least every second: it may be changed while the server runs. */
   #schedule(): void {
     if (this.#closed) return;
-    this.#timer = setTimeout(() => {
+    const waitMs = this.#lastTickMs + this.#options.settings.intervalMs() - performance.now();
+    const wake = (): void => {
+      if (performance.now() < this.#lastTickMs + this.#options.settings.intervalMs()) {
+        this.#schedule();
+        return;
+      }
+      this.#lastTickMs = performance.now();
       this.#ticking = this.tick().finally(() => {
         this.#ticking = null;
         this.#schedule();
       });
-    }, this.#options.settings.intervalMs());
+    };
+    this.#timer = setTimeout(wake, Math.min(Math.max(waitMs, 0), LOOK_MS));
     this.#timer.unref();
   }
 
@@ -134,6 +143,7 @@ export class Archiver {
     const { sequence, throughUs } = this.#options.live.written();
     const captured = await this.#through(sequence);
     this.#completeThroughUs = throughUs;
+    this.#caughtUpUs = this.#options.clock.nowUs();
     this.#walBytes = walBytes;
     return captured > 0;
   }
@@ -211,15 +221,17 @@ export class Archiver {
       } catch (thrown) {
         const error = toCairnError(thrown, 'BACKUPFAILED');
         if (!isLost(error)) throw error;
-        log.error('the recovery window is closed: commits are not in the log any more. The full starts a new one', {
-          timeline: capture.end.timeline,
-          after: capture.end.sequence,
-          before: position.sequence,
-          error,
-        });
+        const { timeline, sequence: after } = capture.end;
+        const gap = { timeline, after, before: position.sequence, error };
+        if (isUntouched(this.#lineContext, capture.end)) log.info('archiving begins with the full', gap);
+        else
+          log.error(
+            'the recovery window is closed: commits are not in the log any more. The full starts a new one',
+            gap,
+          );
       }
     }
-    await this.#begin(await this.#endAt(position));
+    await this.#begin(await endAt(this.#lineContext, position));
   }
 
   /** Lets go of the live database: before another one is exchanged for it. The next turn attaches anew. */
@@ -253,8 +265,13 @@ export class Archiver {
     await repository.catalog.refresh();
     await repository.segments.refresh();
     await repository.timelines.refresh();
-    await this.#removeUnlivedTimelines();
-    return this.#begin(await this.#findEnd(database));
+    await removeUnlivedTimelines(this.#lineContext);
+    return this.#begin(await findEnd(this.#lineContext, database));
+  }
+
+  get #lineContext(): LineContext {
+    const { live, directory, repository, log } = this.#options;
+    return { live, directory, repository, log, isOn: this.on };
   }
 
   async #begin(end: ChainEnd): Promise<Capture> {
@@ -263,136 +280,6 @@ export class Archiver {
     assert(live.database !== null, 'a chain begins on an open database');
     this.#capture = new Capture(live.database, live.commitMark, repository, end);
     return this.#capture;
-  }
-
-  /** A restore that was killed between recording its timeline and taking over leaves a record of a line that never was. */
-  async #removeUnlivedTimelines(): Promise<void> {
-    const { repository, directory, log } = this.#options;
-    const live = directory.live?.timeline ?? 0;
-    for (const { timeline } of repository.timelines.records()) {
-      if (timeline <= live || this.#isLived(timeline)) continue;
-      await repository.timelines.remove(timeline);
-      log.info('the record of a timeline that never began was removed', { timeline });
-    }
-  }
-
-  #isLived(timeline: number): boolean {
-    const { segments, catalog, timelines } = this.#options.repository;
-    return (
-      segments.timelines().includes(timeline) ||
-      catalog.entries().some((entry) => entry.manifest === null || entry.manifest.timeline === timeline) ||
-      timelines.records().some(({ parent, left }) => parent === timeline || left?.timeline === timeline)
-    );
-  }
-
-  /** Where the archive of the live line ends; begins a new line where the live database is not what the archive has. */
-  async #findEnd(database: Database): Promise<ChainEnd> {
-    const { live, repository, directory, log } = this.#options;
-    const timeline = directory.live?.timeline ?? 1;
-    await salvageLast(repository, timeline, log);
-    const position = await live.pausedBetweenGroups(async (at) => at);
-    const parted = await whereTheyPart({ database, mark: live.commitMark, position }, repository, timeline);
-    const ahead = this.#knownAhead(timeline, position.sequence);
-    if (parted !== null || ahead !== null) {
-      return this.#beginTimeline(
-        parted ?? { sequence: position.sequence, commitCount: position.commitCount, timeUs: position.lastCommitUs },
-        ahead ?? `the archive of timeline ${timeline} has other commits than the live database`,
-      );
-    }
-    const record = repository.timelines.get(timeline) ?? (await this.#recordMissing(timeline, position));
-    const last = repository.segments.lastUsable(timeline)?.header;
-    const end: ChainEnd =
-      last == null
-        ? startOf(record)
-        : {
-            timeline,
-            sequence: last.sequenceTo,
-            digest: last.digestTo,
-            commits: last.commitsBefore + last.commits,
-            lastUs: last.lastUs,
-          };
-    live.raiseClock(end.lastUs);
-    // While nothing is archived continuously, increments rest on the newest full.
-    return this.#options.settings.archive() ? end : ((await this.#newestFull(end)) ?? end);
-  }
-
-  /** Why the live database must be an older copy, seen from backups and timelines; null: nothing says so. */
-  #knownAhead(timeline: number, sequence: number): string | null {
-    const { repository } = this.#options;
-    const later = repository.timelines
-      .records()
-      .find((record) => record.timeline > timeline && this.#isLived(record.timeline));
-    if (later !== undefined) return `timeline ${timeline} was left for timeline ${later.timeline}`;
-    for (const { id, manifest } of repository.catalog.entries()) {
-      if (manifest !== null && manifest.timeline === timeline && manifest.sequence_to > sequence) {
-        return `backup ${id} of timeline ${timeline} is at sequence ${manifest.sequence_to}, the live database at ${sequence}`;
-      }
-    }
-    return null;
-  }
-
-  async #beginTimeline(at: CommonPoint, why: string): Promise<ChainEnd> {
-    const { live, repository, directory, log } = this.#options;
-    const { database } = live;
-    const parent = directory.live?.timeline ?? 1;
-    assert(database !== null, 'a timeline begins on an open database');
-    const last = repository.segments.lastUsable(parent)?.header ?? null;
-    if (last !== null) live.raiseClock(last.lastUs);
-    const timeline = await repository.nextTimeline();
-    const record: TimelineRecord = {
-      timeline,
-      parent: at.timeUs === null ? null : parent,
-      fork_sequence: at.sequence,
-      fork_at: at.timeUs === null ? null : formatTime(at.timeUs),
-      fork_commit_count: at.commitCount,
-      created_at: formatTime(live.nowUs()),
-      reason: 'diverged',
-      backup: null,
-      left:
-        last === null
-          ? null
-          : {
-              timeline: parent,
-              sequence: last.sequenceTo,
-              commit_count: last.commitsBefore + last.commits,
-              at: formatTime(last.lastUs),
-            },
-    };
-    await repository.putTimeline(record);
-    await live.exchange(async () => {
-      const present = directory.live;
-      if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
-      await directory.replaceLive({
-        ...present,
-        timeline,
-        clock_floor_us: Math.max(present.clock_floor_us, live.nowUs()),
-      });
-      return { database, timeline, kind: live.kind };
-    });
-    log.error('the live database is not what its archive has: a new timeline began', {
-      timeline,
-      parent,
-      sequence: at.sequence,
-      why,
-    });
-    return startOf(record);
-  }
-
-  /** A line that began while the repository could not be written to: what came before it here nobody can tell. */
-  async #recordMissing(timeline: number, position: Position): Promise<TimelineRecord> {
-    const { live, repository } = this.#options;
-    const record: TimelineRecord = {
-      timeline,
-      parent: null,
-      fork_sequence: position.sequence,
-      fork_at: null,
-      fork_commit_count: position.commitCount,
-      created_at: formatTime(live.nowUs()),
-      reason: 'attached',
-      backup: null,
-    };
-    await repository.putTimeline(record);
-    return record;
   }
 
   // ── capture and its end ───────────────────────────────────────────────────────────────────────────────────────
@@ -415,17 +302,24 @@ export class Archiver {
     const { end } = capture;
     // Memory may still have what the log has lost: as tables it survives.
     if (error.details.kind === 'corruption') await live.database?.flush();
-    const full = await this.#newestFull(end);
+    const full = await newestFull(this.#lineContext, end);
     if (full !== null && full.sequence <= sequence) {
       try {
-        return (await (await this.#begin(full)).through(sequence, this.#abort.signal)).commits;
+        const { commits } = await (await this.#begin(full)).through(sequence, this.#abort.signal);
+        log.warn('commits before the newest full are not in the log: the recovery window begins anew with it', {
+          timeline: end.timeline,
+          after: end.sequence,
+          before: full.sequence,
+          error,
+        });
+        return commits;
       } catch (again) {
         if (!isLost(toCairnError(again, 'BACKUPFAILED'))) throw again;
       }
     }
-    const present = await this.#endAt(await live.pausedBetweenGroups(async (at) => at));
+    const present = await endAt(this.#lineContext, await live.pausedBetweenGroups(async (at) => at));
     await this.#begin(present);
-    if (this.#isUntouched(end)) {
+    if (isUntouched(this.#lineContext, end)) {
       log.info('archiving begins at the present: earlier commits are in no log', { after: present.sequence });
       return 0;
     }
@@ -436,50 +330,6 @@ export class Archiver {
       error,
     });
     return 0;
-  }
-
-  /** Nothing rests on this end of a chain: no segment leads to it, and no backup is of its line. */
-  #isUntouched({ timeline }: ChainEnd): boolean {
-    const { segments, catalog, timelines } = this.#options.repository;
-    return (
-      segments.usable(timeline).length === 0 &&
-      timelines.get(timeline)?.parent === null &&
-      !catalog.entries().some(({ manifest }) => manifest === null || manifest.timeline === timeline)
-    );
-  }
-
-  async #endAt(position: Position): Promise<ChainEnd> {
-    const { directory, repository } = this.#options;
-    const timeline = directory.live?.timeline ?? 1;
-    const { sequence } = position;
-    return {
-      timeline,
-      sequence,
-      digest: (await repository.segments.digestAtSeam(timeline, sequence)) ?? chainAnchor(timeline, sequence),
-      commits: position.commitCount,
-      lastUs: position.lastCommitUs,
-    };
-  }
-
-  /** The newest full of the live line that lies after the end of what is archived. */
-  async #newestFull(end: ChainEnd): Promise<ChainEnd | null> {
-    const { catalog, segments } = this.#options.repository;
-    const full = catalog
-      .entries()
-      .findLast(
-        ({ status, manifest }) =>
-          status === 'complete' && manifest?.type === 'full' && manifest.timeline === end.timeline,
-      );
-    const manifest = full?.manifest;
-    if (manifest == null || manifest.sequence_to <= end.sequence) return null;
-    const { sequence_to: sequence, cut } = manifest;
-    return {
-      timeline: end.timeline,
-      sequence,
-      digest: (await segments.digestAtSeam(end.timeline, sequence)) ?? chainAnchor(end.timeline, sequence),
-      commits: cut.commit_count,
-      lastUs: end.lastUs,
-    };
   }
 
   async #keepLogs(): Promise<void> {
@@ -535,15 +385,15 @@ export class Archiver {
     const { live, settings, clock } = this.#options;
     const capture = this.#capture;
     const error = this.#error?.line ?? null;
-    if (!settings.archive() || live.database === null || capture === null) {
-      return { ms: null, commits: null, bytes: null, error };
-    }
+    const nothing = { ms: null, commits: null, bytes: null, error };
+    if (!settings.archive() || live.database === null || this.#error?.code === 'REPOFOREIGN') return nothing;
+    const ms = Math.max(0, Math.round((clock.nowUs() - this.#caughtUpUs) / 1000));
+    // Not attached (yet, or because that fails): how far behind nobody knows but for the time.
+    if (capture === null) return { ...nothing, ms };
     const { sequence, commitCount } = live.written();
-    const behind = sequence > capture.end.sequence;
-    if (!behind) return { ms: 0, commits: 0, bytes: 0, error };
-    const since = this.#completeThroughUs ?? capture.end.lastUs;
+    if (sequence <= capture.end.sequence) return { ms: 0, commits: 0, bytes: 0, error };
     return {
-      ms: Math.max(0, Math.round((Math.max(clock.nowUs(), live.nowUs()) - since) / 1000)),
+      ms,
       commits: Math.max(1, commitCount - capture.end.commits),
       bytes: Math.max(1, this.#walTicker() - this.#walBytes),
       error,
@@ -592,10 +442,4 @@ export class Archiver {
 /** The log does not have the commits any more, or cannot be read there: waiting does not bring them back. */
 function isLost(error: CairnError): boolean {
   return error.code === 'WALGAP' || (error.code === 'MISCONF' && error.details.kind === 'corruption');
-}
-
-/** A line's chain before its first commit. */
-function startOf(record: TimelineRecord): ChainEnd {
-  const { timeline, fork_sequence: sequence, fork_commit_count: commits } = record;
-  return { timeline, sequence, digest: chainAnchor(timeline, sequence), commits, lastUs: 0 };
 }

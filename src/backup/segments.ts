@@ -56,6 +56,8 @@ export class Segments {
   /** By timeline, in order, as `usable` gives them; dropped when anything changes. */
   readonly #lines = new Map<number, SegmentEntry[]>();
   readonly #held = new Map<string, number>();
+  /** Reported already. */
+  readonly #misfits = new Set<string>();
   #refreshing: Promise<void> | null = null;
   #queued: Promise<void> | null = null;
 
@@ -226,18 +228,24 @@ export class Segments {
       const before = line.at(-1);
       if (before !== undefined && candidate.to <= before.to) continue;
       if (before !== undefined && !continues(before, candidate)) {
-        this.#log.error('segment does not continue the one before it: nothing rests on it', {
-          key: candidate.key,
-          before: before.key,
-          expected: before.header?.digestTo,
-          actual: candidate.header?.digestFrom,
-        });
+        this.#reportMisfit(before, candidate);
         continue;
       }
       line.push(candidate);
     }
     this.#lines.set(timeline, line);
     return line;
+  }
+
+  #reportMisfit(before: SegmentEntry, { key, header }: SegmentEntry): void {
+    if (this.#misfits.has(key)) return;
+    this.#misfits.add(key);
+    this.#log.error('segment does not continue the one before it: nothing rests on it', {
+      key,
+      before: before.key,
+      expected: before.header?.digestTo,
+      actual: header?.digestFrom,
+    });
   }
 
   /** What of a line is without a hole. */

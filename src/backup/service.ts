@@ -350,7 +350,7 @@ export class BackupService {
    * repository does not have yet, so that no sequence means two things there.
    */
   async adoptRepository(repositoryId: string): Promise<Record<string, unknown>> {
-    const { repository, operations, live, directory, clock } = this.#parts;
+    const { repository, operations, live, directory } = this.#parts;
     const { done } = operations.start({ operation: 'adoptrepo', exclusive: true }, async (operation) => {
       if (directory === null || directory.live === null) {
         throw new CairnError('REPOFOREIGN', 'this server has no database of its own that could own a repository');
@@ -373,25 +373,26 @@ export class BackupService {
         throw new CairnError('MISCONF', 'the live database is not open; restore in place instead of adopting');
       const timeline = await repository.nextTimeline();
       const header = await repository.adopt(repositoryId, async () => {
-        await repository.putTimeline({
-          timeline,
-          parent: null,
-          fork_sequence: database.latestSequence(),
-          fork_at: null,
-          fork_commit_count: 0,
-          created_at: formatTime(clock.nowUs()),
-          reason: 'adopted',
-          backup: null,
-        });
         operation.committed = 'the repository is being taken over';
         await this.#parts.archiver?.turn(() =>
-          live.exchange(async () => {
+          live.exchange(async (position) => {
             const present = directory.live;
-            if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
+            if (present === null || position === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
+            const nowUs = live.written().throughUs;
+            await repository.putTimeline({
+              timeline,
+              parent: null,
+              fork_sequence: position.sequence,
+              fork_at: null,
+              fork_commit_count: position.commitCount,
+              created_at: formatTime(nowUs),
+              reason: 'adopted',
+              backup: null,
+            });
             await directory.replaceLive({
               ...present,
               timeline,
-              clock_floor_us: Math.max(present.clock_floor_us, live.nowUs()),
+              clock_floor_us: Math.max(present.clock_floor_us, nowUs),
             });
             return { database, timeline, kind: live.kind };
           }),

@@ -1,0 +1,206 @@
+/**
+ * The line that the archive goes on with, found when it attaches: where what is archived of the live timeline ends, or a
+ * new timeline where the live database is not what the archive has of it (an older copy of the disk was put back).
+ */
+import { assert } from '../base/assert.js';
+import { CairnError } from '../base/errors.js';
+import { formatTime } from '../base/time.js';
+import type { Database } from '../engine/types.js';
+import { chainAnchor, type TimelineRecord } from '../format/index.js';
+import type { LivePort, Position } from '../keyspace/port.js';
+import type { Log } from '../observability/log.js';
+import { type CommonPoint, whereTheyPart } from './archive-start.js';
+import type { ChainEnd } from './capture.js';
+import type { DataDirectory } from './data-directory.js';
+import type { Repository } from './repository.js';
+import { salvageLast } from './segment-salvage.js';
+
+export interface LineContext {
+  live: LivePort;
+  directory: DataDirectory;
+  repository: Repository;
+  /** Whether commits are archived continuously. */
+  isOn: boolean;
+  log: Log;
+}
+
+/** A restore that was killed between recording its timeline and taking over leaves a record of a line that never was. */
+export async function removeUnlivedTimelines(context: LineContext): Promise<void> {
+  const { repository, directory, log } = context;
+  const live = directory.live?.timeline ?? 0;
+  for (const { timeline } of repository.timelines.records()) {
+    if (timeline <= live || isLived(context, timeline)) continue;
+    await repository.timelines.remove(timeline);
+    log.info('the record of a timeline that never began was removed', { timeline });
+  }
+}
+
+function isLived(context: LineContext, timeline: number): boolean {
+  const { segments, catalog, timelines } = context.repository;
+  return (
+    segments.timelines().includes(timeline) ||
+    catalog.entries().some((entry) => entry.manifest === null || entry.manifest.timeline === timeline) ||
+    timelines.records().some(({ parent, left }) => parent === timeline || left?.timeline === timeline)
+  );
+}
+
+/** Where the archive of the live line ends; begins a new line where the live database is not what the archive has. */
+export async function findEnd(context: LineContext, database: Database): Promise<ChainEnd> {
+  const { live, repository, directory, log } = context;
+  const timeline = directory.live?.timeline ?? 1;
+  await salvageLast(repository, timeline, log);
+  const position = await live.pausedBetweenGroups(async (at) => at);
+  const parted = await whereTheyPart({ database, mark: live.commitMark, position }, repository, timeline);
+  const ahead = knownAhead(context, timeline, position.sequence);
+  if (parted !== null || ahead !== null) {
+    return beginTimeline(
+      context,
+      parted ?? { sequence: position.sequence, commitCount: position.commitCount, timeUs: position.lastCommitUs },
+      ahead ?? `the archive of timeline ${timeline} has other commits than the live database`,
+    );
+  }
+  const record = repository.timelines.get(timeline) ?? (await recordMissing(context, timeline, position));
+  const last = repository.segments.lastUsable(timeline)?.header;
+  const end: ChainEnd =
+    last == null
+      ? startOf(record)
+      : {
+          timeline,
+          sequence: last.sequenceTo,
+          digest: last.digestTo,
+          commits: last.commitsBefore + last.commits,
+          lastUs: last.lastUs,
+        };
+  live.raiseClock(end.lastUs);
+  // While nothing is archived continuously, increments rest on the newest full.
+  return context.isOn ? end : ((await newestFull(context, end)) ?? end);
+}
+
+/** Why the live database must be an older copy, seen from backups and timelines; null: nothing says so. */
+function knownAhead(context: LineContext, timeline: number, sequence: number): string | null {
+  const { repository } = context;
+  const later = repository.timelines
+    .records()
+    .find((record) => record.timeline > timeline && isLived(context, record.timeline));
+  if (later !== undefined) return `timeline ${timeline} was left for timeline ${later.timeline}`;
+  for (const { id, manifest } of repository.catalog.entries()) {
+    if (manifest !== null && manifest.timeline === timeline && manifest.sequence_to > sequence) {
+      return `backup ${id} of timeline ${timeline} is at sequence ${manifest.sequence_to}, the live database at ${sequence}`;
+    }
+  }
+  return null;
+}
+
+async function beginTimeline(context: LineContext, at: CommonPoint, why: string): Promise<ChainEnd> {
+  const { live, repository, directory, log } = context;
+  const { database } = live;
+  const parent = directory.live?.timeline ?? 1;
+  assert(database !== null, 'a timeline begins on an open database');
+  const last = repository.segments.lastUsable(parent)?.header ?? null;
+  if (last !== null) live.raiseClock(last.lastUs);
+  const timeline = await repository.nextTimeline();
+  const record: TimelineRecord = {
+    timeline,
+    parent: at.timeUs === null ? null : parent,
+    fork_sequence: at.sequence,
+    fork_at: at.timeUs === null ? null : formatTime(at.timeUs),
+    fork_commit_count: at.commitCount,
+    created_at: formatTime(live.nowUs()),
+    reason: 'diverged',
+    backup: null,
+    left:
+      last === null
+        ? null
+        : {
+            timeline: parent,
+            sequence: last.sequenceTo,
+            commit_count: last.commitsBefore + last.commits,
+            at: formatTime(last.lastUs),
+          },
+  };
+  await repository.putTimeline(record);
+  await live.exchange(async () => {
+    const present = directory.live;
+    if (present === null) throw new CairnError('MISCONF', 'LIVE was lost meanwhile');
+    await directory.replaceLive({
+      ...present,
+      timeline,
+      clock_floor_us: Math.max(present.clock_floor_us, live.nowUs()),
+    });
+    return { database, timeline, kind: live.kind };
+  });
+  log.error('the live database is not what its archive has: a new timeline began', {
+    timeline,
+    parent,
+    sequence: at.sequence,
+    why,
+  });
+  return startOf(record);
+}
+
+/** A line that began while the repository could not be written to: what came before it here nobody can tell. */
+async function recordMissing(context: LineContext, timeline: number, position: Position): Promise<TimelineRecord> {
+  const { live, repository } = context;
+  const record: TimelineRecord = {
+    timeline,
+    parent: null,
+    fork_sequence: position.sequence,
+    fork_at: null,
+    fork_commit_count: position.commitCount,
+    created_at: formatTime(live.nowUs()),
+    reason: 'attached',
+    backup: null,
+  };
+  await repository.putTimeline(record);
+  return record;
+}
+
+/** Nothing rests on this end of a chain: no segment leads to it, and no backup is of its line. */
+export function isUntouched(context: LineContext, { timeline }: ChainEnd): boolean {
+  const { segments, catalog, timelines } = context.repository;
+  return (
+    segments.usable(timeline).length === 0 &&
+    timelines.get(timeline)?.parent === null &&
+    !catalog.entries().some(({ manifest }) => manifest === null || manifest.timeline === timeline)
+  );
+}
+
+export async function endAt(context: LineContext, position: Position): Promise<ChainEnd> {
+  const { directory, repository } = context;
+  const timeline = directory.live?.timeline ?? 1;
+  const { sequence } = position;
+  return {
+    timeline,
+    sequence,
+    digest: (await repository.segments.digestAtSeam(timeline, sequence)) ?? chainAnchor(timeline, sequence),
+    commits: position.commitCount,
+    lastUs: position.lastCommitUs,
+  };
+}
+
+/** The newest full of the live line that lies after the end of what is archived. */
+export async function newestFull(context: LineContext, end: ChainEnd): Promise<ChainEnd | null> {
+  const { catalog, segments } = context.repository;
+  const full = catalog
+    .entries()
+    .findLast(
+      ({ status, manifest }) =>
+        status === 'complete' && manifest?.type === 'full' && manifest.timeline === end.timeline,
+    );
+  const manifest = full?.manifest;
+  if (manifest == null || manifest.sequence_to <= end.sequence) return null;
+  const { sequence_to: sequence, cut } = manifest;
+  return {
+    timeline: end.timeline,
+    sequence,
+    digest: (await segments.digestAtSeam(end.timeline, sequence)) ?? chainAnchor(end.timeline, sequence),
+    commits: cut.commit_count,
+    lastUs: end.lastUs,
+  };
+}
+
+/** A line's chain before its first commit. */
+function startOf(record: TimelineRecord): ChainEnd {
+  const { timeline, fork_sequence: sequence, fork_commit_count: commits } = record;
+  return { timeline, sequence, digest: chainAnchor(timeline, sequence), commits, lastUs: 0 };
+}
