@@ -1,6 +1,11 @@
 /** Point-in-time recovery on a real database and a real repository: every moment that was archived comes back exactly. */
 import t, { type Test } from 'tap';
+import { openDatabase } from '../../src/engine/index.js';
+import { iterateRecords, lastSequence, verifySegment } from '../../src/format/index.js';
+import { readPosition } from '../../src/keyspace/survey.js';
+import { openLocalStore } from '../../src/storage/index.js';
 import { type Fixture, openFixture } from '../support/backup-fixture.js';
+import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 
 async function fixture(t: Test, options: Parameters<typeof openFixture>[1] = {}): Promise<Fixture> {
@@ -47,4 +52,44 @@ t.test('an increment restores by itself, its parent gone', async (t) => {
   await f.restore({ backup: second });
   t.equal(await f.get('b'), '2');
   t.equal(await f.get('c'), '3');
+});
+
+t.test('a target inside a write group is exact, says itself where it is, and goes on from there', async (t) => {
+  const f = await fixture(t);
+  await f.set('n', '0');
+  await f.create();
+  // Executed in one turn of the event loop: one write, and the reserved key only at its end.
+  const put = (value: string) =>
+    f.keyspace.execute((tx) => {
+      tx.put(0, Buffer.from('n'), { type: 'string', bytes: Buffer.from(value), expiresAtMs: null });
+      tx.put(1, Buffer.from(`key:${value}`), { type: 'string', bytes: Buffer.from(value), expiresAtMs: null });
+    });
+  const outcomes = await Promise.all(['1', '2', '3', '4', '5'].map(put));
+  for (const { durable } of outcomes) await durable;
+  await f.backup.window();
+  const store = await openLocalStore(f.repository);
+  t.teardown(() => store.close());
+  const [key = ''] = objectKeys(f.repository, 'wal/1').slice(-1);
+  const commits = [...iterateRecords(verifySegment(await store.get(key, 1 << 20)).records)].slice(-5);
+  t.equal(new Set(commits.map(({ timeUs }) => timeUs)).size, 5);
+  for (const [i, commit] of commits.entries()) {
+    const value = String(i + 1);
+    const restored = await f.restore({ target: { at: String(commit.timeUs) }, timeline: 1 });
+    t.match(restored, { sequence: lastSequence(commit), commits_replayed: i + 1 });
+    t.equal(await f.get('n'), value);
+    t.same(f.keyspace.position.keyCounts.slice(0, 2), [1, i + 1], 'keys are counted');
+    // What is written then is archived on the new line, and a full of it is proven.
+    await f.set('after', value);
+    const us = f.keyspace.position.lastCommitUs;
+    await f.set('after', 'later');
+    await (await f.backup.verify(await f.create({ verify: true }), 'DEEP')).done;
+    await f.restore({ target: { at: String(us) }, timeline: restored.timeline_new ?? 0, backup: 'LATEST' });
+    t.same([await f.get('n'), await f.get('after')], [value, value]);
+
+    const { target } = await f.restore({ target: { at: String(commit.timeUs) }, timeline: 1, to: `to-${value}` });
+    const database = await openDatabase(target);
+    const position = await readPosition(database, 'native');
+    t.match(position, { keyCounts: [1, i + 1], timeline: 1 }, 'a plain directory says it itself as well');
+    await database.close();
+  }
 });
