@@ -157,7 +157,7 @@ const reply = z.strictObject({
 });
 
 export const commandSchema = z.strictObject({
-  name: z.string().regex(/^[A-Z][A-Z.-]*$/, 'capitals'),
+  name: z.string().regex(/^[A-Z][A-Z._-]*$/, 'capitals'),
   container: z
     .string()
     .regex(/^[A-Z][A-Z.-]*$/, 'capitals')
@@ -165,7 +165,7 @@ export const commandSchema = z.strictObject({
   summary: sentence,
   origin: z.enum(['redis', 'cairn']),
   since: version,
-  group: z.enum(['admin', 'connection', 'generic', 'server', 'string', 'transactions']),
+  group: z.enum(['admin', 'bitmap', 'connection', 'generic', 'server', 'string', 'transactions']),
   complexity: sentence,
   arity: z.int().refine((value) => value !== 0, 'arity counts the name, so it is never 0'),
   flags: z

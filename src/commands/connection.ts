@@ -3,14 +3,13 @@ import { CairnError } from '../base/errors.js';
 import { Encoded, MapReply, OK, type Reply, Simple } from '../resp/reply.js';
 import { clientName } from './client.js';
 import type { Call, Command, ServerCommand } from './command.js';
+import { databaseIndex } from './database-index.js';
 import { readInteger } from './integers.js';
 import { syntaxError } from './words.js';
 
 /** What clients that look at the version of the server expect. */
 export const COMPATIBLE_REDIS_VERSION = '7.0.15';
 
-const INT32_MAX = 2 ** 31 - 1;
-const INT32_MIN = -(2 ** 31);
 const PONG = new Encoded(Buffer.from('+PONG\r\n'));
 
 const ping: ServerCommand = {
@@ -46,13 +45,7 @@ const select: ServerCommand = {
   name: 'select',
   kind: 'server',
   run({ session, services, args }) {
-    const index = readInteger(args[0] as Buffer);
-    if (index === null) throw new CairnError('ERR', 'value is not an integer or out of range');
-    if (index < INT32_MIN || index > INT32_MAX) {
-      throw new CairnError('ERR', `value is out of range, value must between ${INT32_MIN} and ${INT32_MAX}`);
-    }
-    if (index < 0 || index >= services.server.databases) throw new CairnError('ERR', 'DB index is out of range');
-    session.database = Number(index);
+    session.database = databaseIndex(args[0] as Buffer, services.server.databases);
     return OK;
   },
 };

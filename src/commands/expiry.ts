@@ -1,4 +1,4 @@
-/** EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL PERSIST. A time that has come already removes the key at once. */
+/** EXPIRE PEXPIRE EXPIREAT PEXPIREAT TTL PTTL EXPIRETIME PEXPIRETIME PERSIST. A time that has come already removes the key at once. */
 import { CairnError, oneLine } from '../base/errors.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import type { DataCommand } from './command.js';
@@ -33,6 +33,17 @@ const pttl: DataCommand = {
   kind: 'data',
   run: (tx, args, { database }) => timeLeft(tx, database, args[0] as Buffer),
 };
+
+const expireTime = (name: string, perSecond: boolean): DataCommand => ({
+  name,
+  kind: 'data',
+  run(tx, args, { database }) {
+    const value = tx.get(database, args[0] as Buffer);
+    if (value === undefined) return NO_KEY;
+    if (value.expiresAtMs === null) return NO_EXPIRY;
+    return perSecond ? Math.floor((value.expiresAtMs + 500) / 1000) : value.expiresAtMs;
+  },
+});
 
 const persist: DataCommand = {
   name: 'persist',
@@ -100,5 +111,7 @@ export const expiryCommands: readonly DataCommand[] = [
   expire('pexpireat', { seconds: false, absolute: true }),
   ttl,
   pttl,
+  expireTime('expiretime', true),
+  expireTime('pexpiretime', false),
   persist,
 ];

@@ -8,6 +8,8 @@ import { backupKeepCommands } from './admin-backup-keep.js';
 import { backupLookCommands } from './admin-backup-look.js';
 import { backupMomentCommands } from './admin-backup-moments.js';
 import { readonlyCommands } from './admin-readonly.js';
+import { bitfieldCommands } from './bitfield.js';
+import { bitCommands } from './bits.js';
 import { clientCommands } from './client.js';
 import type { Command } from './command.js';
 import { commandInfoCommands } from './command-info.js';
@@ -19,9 +21,11 @@ import { flushCommands } from './flush.js';
 import { helpCommands } from './help.js';
 import { infoCommands } from './info.js';
 import { keyCommands } from './keys.js';
+import { lcsCommands } from './lcs.js';
 import { scanCommands } from './scan.js';
 import { shutdownCommands } from './shutdown.js';
 import { lookup } from './spec.js';
+import { stringPartCommands } from './string-parts.js';
 import { stringCommands } from './strings.js';
 import { transactionCommands } from './transactions.js';
 
@@ -30,6 +34,10 @@ const families: readonly (readonly Command[])[] = [
   clientCommands,
   transactionCommands,
   stringCommands,
+  stringPartCommands,
+  bitCommands,
+  bitfieldCommands,
+  lcsCommands,
   counterCommands,
   keyCommands,
   expiryCommands,

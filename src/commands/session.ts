@@ -31,6 +31,8 @@ export interface Session {
   lastCommandAtMs: number;
   lastCommand: string;
   database: number;
+  /** Logical databases that there are. */
+  readonly databases: number;
   protocol: 2 | 3;
   name: string;
   libraryName: string;

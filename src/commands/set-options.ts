@@ -1,4 +1,4 @@
-/** The options of SET: which may stand together, and what they come to. */
+/** The options of SET and GETEX: which may stand together, and what they come to. */
 import { expiresAt, type TimeUnit } from './expire-time.js';
 import { syntaxError, word } from './words.js';
 
@@ -47,4 +47,26 @@ export function parseSetOptions(args: readonly Buffer[], nowMs: number): SetOpti
   }
   if (unit !== null && amount !== null) options.expiresAtMs = expiresAt(amount, units[unit] as TimeUnit, nowMs, 'set');
   return options;
+}
+
+/** GETEX takes one of them: null is none. What the amount comes to is asked only when the key is there. */
+export function parseGetexOption(args: readonly Buffer[]): 'persist' | { unit: TimeUnit; amount: Buffer } | null {
+  let persist = false;
+  let unit: string | null = null;
+  let amount: Buffer | null = null;
+  for (let at = 0; at < args.length; at += 1) {
+    const option = word(args[at] as Buffer);
+    const value = args[at + 1];
+    if (option === 'PERSIST' && unit === null) {
+      persist = true;
+    } else if (units[option] !== undefined && value !== undefined && !persist && (unit === null || unit === option)) {
+      unit = option;
+      amount = value;
+      at += 1;
+    } else {
+      throw syntaxError();
+    }
+  }
+  if (unit !== null && amount !== null) return { unit: units[unit] as TimeUnit, amount };
+  return persist ? 'persist' : null;
 }

@@ -1,11 +1,11 @@
-/** Strings: GET SET GETDEL MGET MSET SETNX SETEX APPEND STRLEN. */
+/** Strings: GET SET GETSET GETDEL GETEX MGET MSET MSETNX SETNX SETEX PSETEX APPEND STRLEN. */
 import { CairnError } from '../base/errors.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import { OK, type Reply } from '../resp/reply.js';
 import type { DataCommand } from './command.js';
 import { expiresAt } from './expire-time.js';
 import type { Session } from './session.js';
-import { parseSetOptions } from './set-options.js';
+import { parseGetexOption, parseSetOptions } from './set-options.js';
 
 /** Redis's proto-max-bulk-len. */
 const MAX_STRING_BYTES = 512 * 1024 * 1024;
@@ -79,16 +79,63 @@ const setnx: DataCommand = {
   },
 };
 
-const setex: DataCommand = {
-  name: 'setex',
+const setWithExpiry = (name: string, seconds: boolean): DataCommand => ({
+  name,
   kind: 'data',
   run(tx, args, { database }) {
-    const [key, seconds, bytes] = args as [Buffer, Buffer, Buffer];
-    const expiresAtMs = expiresAt(seconds, { seconds: true, absolute: false }, tx.nowMs, 'setex');
+    const [key, amount, bytes] = args as [Buffer, Buffer, Buffer];
+    const expiresAtMs = expiresAt(amount, { seconds, absolute: false }, tx.nowMs, name);
     tx.put(database, key, { type: 'string', bytes, expiresAtMs });
     return OK;
   },
+});
+
+const getset: DataCommand = {
+  name: 'getset',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const [key, bytes] = args as [Buffer, Buffer];
+    const old = tx.get(database, key);
+    tx.put(database, key, { type: 'string', bytes, expiresAtMs: null });
+    return old?.bytes ?? null;
+  },
 };
+
+const getex: DataCommand = {
+  name: 'getex',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const [key, ...words] = args as [Buffer, ...Buffer[]];
+    const option = parseGetexOption(words);
+    const value = tx.get(database, key);
+    if (value === undefined) return null;
+    if (option === null) return value.bytes;
+    const expiresAtMs = option === 'persist' ? null : expiresAt(option.amount, option.unit, tx.nowMs, 'getex');
+    if (expiresAtMs !== null && expiresAtMs <= tx.nowMs) tx.delete(database, key);
+    else if (expiresAtMs !== value.expiresAtMs) tx.put(database, key, { ...value, expiresAtMs });
+    return value.bytes;
+  },
+};
+
+const msetnx: DataCommand = {
+  name: 'msetnx',
+  kind: 'data',
+  run(tx, args, { database }) {
+    if (args.length % 2 !== 0) throw new CairnError('ERR', "wrong number of arguments for 'msetnx' command");
+    const keys = args.filter((_, at) => at % 2 === 0);
+    if (keys.some((key) => tx.get(database, key) !== undefined)) return 0;
+    for (const [at, key] of keys.entries()) {
+      tx.put(database, key, { type: 'string', bytes: args[at * 2 + 1] as Buffer, expiresAtMs: null });
+    }
+    return 1;
+  },
+};
+
+/** Throws when a string would be longer than Redis allows. */
+export function requireStringSize(bytes: number): void {
+  if (bytes <= MAX_STRING_BYTES) return;
+  throw new CairnError('ERR', 'string exceeds maximum allowed size (proto-max-bulk-len)');
+}
 
 const append: DataCommand = {
   name: 'append',
@@ -97,9 +144,7 @@ const append: DataCommand = {
     const [key, more] = args as [Buffer, Buffer];
     const old = tx.get(database, key);
     const length = (old?.bytes.length ?? 0) + more.length;
-    if (length > MAX_STRING_BYTES) {
-      throw new CairnError('ERR', 'string exceeds maximum allowed size (proto-max-bulk-len)');
-    }
+    requireStringSize(length);
     const bytes = old === undefined ? more : Buffer.concat([old.bytes, more], length);
     tx.put(database, key, { type: 'string', bytes, expiresAtMs: old?.expiresAtMs ?? null });
     return length;
@@ -112,4 +157,18 @@ const strlen: DataCommand = {
   run: (tx, args, { database }) => tx.get(database, args[0] as Buffer)?.bytes.length ?? 0,
 };
 
-export const stringCommands: readonly DataCommand[] = [get, set, getdel, mget, mset, setnx, setex, append, strlen];
+export const stringCommands: readonly DataCommand[] = [
+  get,
+  set,
+  getset,
+  getdel,
+  getex,
+  mget,
+  mset,
+  msetnx,
+  setnx,
+  setWithExpiry('setex', true),
+  setWithExpiry('psetex', false),
+  append,
+  strlen,
+];

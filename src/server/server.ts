@@ -162,7 +162,9 @@ class RunningServer implements Server, ListenerHost {
   accept(socket: Socket, peer: Peer): void {
     this.counters.connectionsReceived++;
     const authenticatedAnew = () => !this.passwordRequired;
-    const origin = { id: ++this.lastId, ...peer, authenticated: authenticatedAnew(), authenticatedAnew };
+    const { databases } = this;
+    const authenticated = authenticatedAnew();
+    const origin = { id: ++this.lastId, ...peer, databases, authenticated, authenticatedAnew };
     this.connections.add(new Connection(socket, this.context, origin));
   }
 

@@ -16,6 +16,8 @@ export interface SessionOrigin {
   id: number;
   address: string;
   localAddress: string;
+  /** Logical databases that SELECT accepts. */
+  databases: number;
   /** No password is needed. */
   authenticated: boolean;
   /** Whether it would be again, after RESET. */
@@ -26,6 +28,7 @@ export class ClientSession implements Session {
   readonly id: number;
   readonly address: string;
   readonly localAddress: string;
+  readonly databases: number;
   readonly connectedAtMs = Date.now();
   lastCommandAtMs = this.connectedAtMs;
   lastCommand = '';
@@ -48,6 +51,7 @@ export class ClientSession implements Session {
     this.id = origin.id;
     this.address = origin.address;
     this.localAddress = origin.localAddress;
+    this.databases = origin.databases;
     this.mayCommand = origin.authenticated;
     this.authenticatedAnew = origin.authenticatedAnew;
   }

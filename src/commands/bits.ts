@@ -1,0 +1,170 @@
+/** Strings as bits: SETBIT GETBIT BITCOUNT BITPOS BITOP. Bit 0 is the highest of the first byte. */
+import { CairnError } from '../base/errors.js';
+import type { DataCommand } from './command.js';
+import { integer } from './integers.js';
+import { rangeWithin } from './string-parts.js';
+import { syntaxError, word } from './words.js';
+
+const EMPTY = Buffer.alloc(0);
+/** Offsets reach to the end of the longest string. */
+const MAX_BITS = 2 ** 32;
+
+/** How many bits of a byte are set. */
+const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
+
+function bitOffset(text: Buffer): number {
+  const offset = readOffset(text);
+  if (offset === null) throw new CairnError('ERR', 'bit offset is not an integer or out of range');
+  return offset;
+}
+
+function readOffset(text: Buffer): number | null {
+  if (!/^(?:0|[1-9]\d{0,10})$/.test(text.toString('latin1'))) return null;
+  const offset = Number(text.toString('latin1'));
+  return offset < MAX_BITS ? offset : null;
+}
+
+const setbit: DataCommand = {
+  name: 'setbit',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const [key, offsetText, bitText] = args as [Buffer, Buffer, Buffer];
+    const offset = bitOffset(offsetText);
+    const bit = bitText.toString('latin1');
+    if (bit !== '0' && bit !== '1') throw new CairnError('ERR', 'bit is not an integer or out of range');
+    const old = tx.get(database, key);
+    const index = Math.floor(offset / 8);
+    const bytes = Buffer.alloc(Math.max(old?.bytes.length ?? 0, index + 1));
+    if (old !== undefined) bytes.set(old.bytes, 0);
+    const mask = 0x80 >>> (offset % 8);
+    const before = ((bytes[index] as number) & mask) === 0 ? 0 : 1;
+    bytes[index] = bit === '1' ? (bytes[index] as number) | mask : (bytes[index] as number) & ~mask;
+    tx.put(database, key, { type: 'string', bytes, expiresAtMs: old?.expiresAtMs ?? null });
+    return before;
+  },
+};
+
+const getbit: DataCommand = {
+  name: 'getbit',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const offset = bitOffset(args[1] as Buffer);
+    const bytes = tx.get(database, args[0] as Buffer)?.bytes ?? EMPTY;
+    return ((bytes[Math.floor(offset / 8)] ?? 0) >>> (7 - (offset % 8))) & 1;
+  },
+};
+
+/** true: the ends count bits. */
+function unitOf(arg: Buffer | undefined): boolean {
+  if (arg === undefined) return false;
+  const unit = word(arg);
+  if (unit !== 'BIT' && unit !== 'BYTE') throw syntaxError();
+  return unit === 'BIT';
+}
+
+/** Bits of the string, inclusive; null: the range is empty. */
+function bitRange(bytes: Buffer, start: number, end: number, inBits: boolean): { start: number; end: number } | null {
+  const range = rangeWithin(inBits ? bytes.length * 8 : bytes.length, start, end);
+  if (range === null || inBits) return range;
+  return { start: range.start * 8, end: range.end * 8 + 7 };
+}
+
+const bitcount: DataCommand = {
+  name: 'bitcount',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const [key, startText, endText, unit] = args as [Buffer, Buffer?, Buffer?, Buffer?];
+    const value = tx.get(database, key);
+    if (value === undefined) return 0;
+    if (args.length === 2 || args.length > 4) throw syntaxError();
+    const { bytes } = value;
+    const start = startText === undefined ? 0 : Number(integer(startText));
+    const end = endText === undefined ? -1 : Number(integer(endText));
+    const range = bitRange(bytes, start, end, unitOf(unit));
+    return range === null ? 0 : count(bytes, range.start, range.end);
+  },
+};
+
+function count(bytes: Buffer, from: number, to: number): number {
+  const [first, last] = [Math.floor(from / 8), Math.floor(to / 8)];
+  let ones = 0;
+  for (let at = first; at <= last; at += 1) ones += ONES[bytes[at] as number] as number;
+  for (let bit = first * 8; bit < from; bit += 1) ones -= ((bytes[first] as number) >>> (7 - (bit % 8))) & 1;
+  for (let bit = to + 1; bit < (last + 1) * 8; bit += 1) ones -= ((bytes[last] as number) >>> (7 - (bit % 8))) & 1;
+  return ones;
+}
+
+const bitpos: DataCommand = {
+  name: 'bitpos',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const [key, bitText, startText, endText, unit] = args as [Buffer, Buffer, Buffer?, Buffer?, Buffer?];
+    const bit = integer(bitText);
+    if (bit !== 0 && bit !== 1) throw new CairnError('ERR', 'The bit argument must be 1 or 0.');
+    if (args.length > 5) throw syntaxError();
+    const start = startText === undefined ? 0 : Number(integer(startText));
+    const inBits = unitOf(unit);
+    const end = endText === undefined ? -1 : Number(integer(endText));
+    const value = tx.get(database, key);
+    if (value === undefined) return bit === 1 ? -1 : 0;
+    const { bytes } = value;
+    const range = bitRange(bytes, start, end, inBits);
+    if (range === null) return -1;
+    const found = firstBit(bytes, bit, range.start, range.end);
+    if (found !== null) return found;
+    // Without an end the string is thought to go on with zeros.
+    return bit === 0 && endText === undefined ? bytes.length * 8 : -1;
+  },
+};
+
+function firstBit(bytes: Buffer, bit: number, from: number, to: number): number | null {
+  const skipped = bit === 1 ? 0x00 : 0xff;
+  for (let at = from; at <= to; ) {
+    const byte = bytes[Math.floor(at / 8)] as number;
+    if (at % 8 === 0 && byte === skipped) {
+      at += 8;
+      continue;
+    }
+    if (((byte >>> (7 - (at % 8))) & 1) === bit) return at;
+    at += 1;
+  }
+  return null;
+}
+
+const operations: Readonly<Record<string, (a: number, b: number) => number>> = {
+  AND: (a, b) => a & b,
+  OR: (a, b) => a | b,
+  XOR: (a, b) => a ^ b,
+};
+
+const bitop: DataCommand = {
+  name: 'bitop',
+  kind: 'data',
+  run(tx, args, { database }) {
+    const [nameText, target, ...sources] = args as [Buffer, Buffer, ...Buffer[]];
+    const name = word(nameText);
+    const operation = operations[name];
+    if (operation === undefined && name !== 'NOT') throw syntaxError();
+    if (name === 'NOT' && sources.length !== 1) {
+      throw new CairnError('ERR', 'BITOP NOT must be called with a single source key.');
+    }
+    const values = sources.map((key) => tx.get(database, key)?.bytes ?? EMPTY);
+    const length = Math.max(...values.map((value) => value.length));
+    if (length === 0) {
+      tx.delete(database, target);
+      return 0;
+    }
+    const result = Buffer.alloc(length);
+    for (let at = 0; at < length; at += 1) {
+      const first = values[0]?.[at] ?? 0;
+      result[at] =
+        operation === undefined
+          ? ~first
+          : values.slice(1).reduce((byte, value) => operation(byte, value[at] ?? 0), first);
+    }
+    tx.put(database, target, { type: 'string', bytes: result, expiresAtMs: null });
+    return length;
+  },
+};
+
+export const bitCommands: readonly DataCommand[] = [setbit, getbit, bitcount, bitpos, bitop];
