@@ -132,6 +132,7 @@ Napi::Function Database::Define(Napi::Env env) {
                       InstanceMethod<&Database::VerifyChecksums>("verifyChecksums"),
                       InstanceMethod<&Database::CompactRange>("compactRange"),
                       InstanceMethod<&Database::Resume>("resume"),
+                      InstanceMethod<&Database::LogUnusable>("logUnusable"),
                       InstanceMethod<&Database::CatchUp>("catchUp"),
                       InstanceMethod<&Database::TableProperties>("tableProperties")});
 }
@@ -298,7 +299,9 @@ namespace {
 Napi::Value QueueFlushWal(Napi::Env env, const std::shared_ptr<Handle>& handle, bool sync) {
   return CallWorker::Queue(env, handle, [handle, sync](rocksdb::DB* db) {
     if (handle->log_failed) return rocksdb::Status::IOError("the log cannot be synced after a failed write");
-    return db->FlushWAL(sync);
+    const rocksdb::Status flushed = db->FlushWAL(sync);
+    if (!flushed.ok()) handle->sync_failed = true;
+    return flushed;
   });
 }
 
@@ -352,6 +355,18 @@ Napi::Value Database::Resume(const Napi::CallbackInfo& info) {
     if (resumed.ok()) handle->log_failed = false;
     return resumed;
   });
+}
+
+// RocksDB begins a new log only together with a new memtable. Where the write that failed was the first one after a flush,
+// Resume has none to begin: the failed log's writer stays, and the next write through it is refused, or aborts the process
+// where RocksDB has its assertions (facebook/rocksdb#12998).
+Napi::Value Database::LogUnusable(const Napi::CallbackInfo& info) {
+  if (!RequireOpen(info.Env())) return info.Env().Undefined();
+  if (handle_->sync_failed) return Napi::Boolean::New(info.Env(), true);
+  if (!handle_->log_failed) return Napi::Boolean::New(info.Env(), false);
+  uint64_t entries = 0;
+  handle_->db()->GetIntProperty(rocksdb::DB::Properties::kNumEntriesActiveMemTable, &entries);
+  return Napi::Boolean::New(info.Env(), entries == 0);
 }
 
 Napi::Value Database::CatchUp(const Napi::CallbackInfo& info) {

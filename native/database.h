@@ -58,6 +58,7 @@ class Database : public Napi::ObjectWrap<Database> {
   Napi::Value VerifyChecksums(const Napi::CallbackInfo& info);
   Napi::Value CompactRange(const Napi::CallbackInfo& info);
   Napi::Value Resume(const Napi::CallbackInfo& info);
+  Napi::Value LogUnusable(const Napi::CallbackInfo& info);
   Napi::Value CatchUp(const Napi::CallbackInfo& info);
   Napi::Value TableProperties(const Napi::CallbackInfo& info);
 

@@ -119,6 +119,8 @@ class Handle {
   // Any thread. A write failed, so the log's writer may be in its error state: to sync it then is misuse, and aborts the
   // process where RocksDB has its assertions. A write that succeeds, or Resume, ends it (both leave a log that takes more).
   std::atomic<bool> log_failed{false};
+  // Any thread. The log could not be synced: RocksDB keeps its writer, and refuses everything through it.
+  std::atomic<bool> sync_failed{false};
 
   // Pool threads. Shared by what lists or opens logs, alone for what unlinks one: RocksDB lists all logs and then opens
   // them one by one, and fails where one has gone in between.

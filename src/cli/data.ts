@@ -68,6 +68,7 @@ async function openDataDirectory(dir: string, config: ConfigService, log: Log, c
       rawStatePath: join(dir, 'raw-state.json'),
       // Until the archive was compared with it (serve.ts begins it).
       paused: true,
+      reopen: (path) => openDatabase(path, { ...databaseOptions(config), createIfMissing: false }),
       ...commonOptions(config, log, clock),
     });
     return { keyspace, directory, scratchDirectory: join(dir, 'scratch'), close: closing(keyspace, lock) };
@@ -95,6 +96,7 @@ async function openPlain(path: string, config: ConfigService, log: Log, clock: W
       clockFloorUs: position?.lastCommitUs ?? 0,
       // Beside it: what a foreign program reads stays free of our files.
       rawStatePath: join(dirname(path), `.${basename(path)}.raw-state.json`),
+      reopen: (again) => openDatabase(again, options),
       ...commonOptions(config, log, clock),
     });
     const scratchDirectory = join(dirname(path), `.${basename(path)}.scratch`);

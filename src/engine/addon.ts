@@ -76,6 +76,7 @@ export interface NativeDatabase {
   releaseSnapshot(id: number): void;
   latestSequence(): number;
   property(name: string): string | null;
+  logUnusable(): boolean;
   statistics(): Record<string, number>;
   flush(): Promise<void>;
   flushWal(): Promise<void>;

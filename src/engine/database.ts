@@ -197,6 +197,10 @@ export class RocksDatabase implements Database {
     return this.#run('resume', () => this.#native.resume());
   }
 
+  get logUnusable(): boolean {
+    return this.#runSync('read', () => this.#native.logUnusable());
+  }
+
   /** A secondary takes over what its primary has written since; NotSupported on any other. */
   catchUp(): Promise<void> {
     return this.#run('catch up', () => this.#native.catchUp());

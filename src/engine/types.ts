@@ -221,6 +221,8 @@ export interface Database {
   compactRange(gte?: Buffer, lt?: Buffer): Promise<void>;
   /** Tries to leave RocksDB's background error state after a storage error. */
   resume(): Promise<void>;
+  /** A write or sync failed, and `resume` would not give the log another writer: only opening anew does. */
+  readonly logUnusable: boolean;
   property(name: string): string | null;
   statistics(): Record<string, number>;
   tableProperties(): Promise<Record<string, Record<string, string | number>>>;

@@ -9,7 +9,7 @@
  * Everything runs on the event loop's thread. A pause, an exchange and a storage check exclude each other.
  */
 import { assert } from '../base/assert.js';
-import { CairnError } from '../base/errors.js';
+import { CairnError, toCairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import { CommitClock } from './commit-clock.js';
 import { COMMIT_MARK } from './commit-mark.js';
@@ -24,11 +24,20 @@ import { LiveTransaction, type View } from './live-transaction.js';
 import { type KeyspaceOptions, loadState } from './open.js';
 import type { Exchanged, KeyspaceKind, Position } from './port.js';
 import { rawLayout, saveRawState } from './raw.js';
-import { didNotOpen, loading, refusedAfter, starting, stillRefused, stopping, writesStopped } from './refusals.js';
+import {
+  didNotOpen,
+  loading,
+  refusedAfter,
+  reopening,
+  starting,
+  stillRefused,
+  stopping,
+  writesStopped,
+} from './refusals.js';
 import { collectLayer, ScanMerge } from './scan.js';
 import { ScanCursors } from './scan-cursors.js';
 import { cloneState, decodeState, emptyState, type State } from './state-record.js';
-import { resumeStorage } from './storage-check.js';
+import { requireRoomToReopen, resumeStorage } from './storage-check.js';
 import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
 import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
@@ -48,6 +57,8 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private closing: Promise<void> | null = null;
   /** Settles when the running exchange is over, null: none runs. */
   private exchanging: Promise<void> | null = null;
+  /** The database could not be opened anew: why, and where it lies. */
+  private lost: { path: string; failure: CairnError } | null = null;
   private readonly exclusive = new Exclusive();
   private readonly writer: GroupWriter;
   private readonly tx: LiveTransaction;
@@ -89,7 +100,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   /** What data commands answer while nothing is exchanged. */
   private availability(): CairnError | null {
-    if (this.database === null) return didNotOpen(this.options.failure);
+    if (this.database === null) return didNotOpen(this.lost?.failure ?? this.options.failure);
     return this.begun ? null : starting();
   }
 
@@ -314,6 +325,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     this.clock.raise(state.lastCommitUs + 1);
     this.writer.reset(state);
     this.storageError = null;
+    this.lost = null;
     this.generation += 1;
     this.fetches.spoilAll();
     this.watches.touchAll();
@@ -331,7 +343,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       return;
     }
     await this.exclusive.run(async () => {
-      if (this.unavailable !== null) throw this.unavailable;
+      if (this.unavailable !== null && this.lost === null) throw this.unavailable;
       await this.writer.drain();
       await this.checkStorage();
       this.storageError = null;
@@ -341,12 +353,12 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   /** Throws MISCONF when the storage does not take writes. One commit of the reserved key goes all the way. */
   private async checkStorage(): Promise<void> {
-    const database = this.openDatabase;
+    let { database } = this;
+    const path = database?.path ?? this.lost?.path ?? '';
     try {
-      if (this.storageError !== null) {
-        await resumeStorage(database);
-        await this.readAnew(database);
-      }
+      if (database === null || database.logUnusable) database = await this.reopen(database, path);
+      else if (this.storageError !== null) await resumeStorage(database);
+      if (this.storageError !== null) await this.readAnew(database);
       if (this.layout.stateKey !== null) {
         const group = this.writer.appendState();
         await group.settled.catch(() => {
@@ -356,7 +368,35 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       await database.syncWal();
     } catch (error) {
       this.storageError ??= refusedAfter(error);
-      throw stillRefused(error, database.path);
+      throw stillRefused(error, path);
+    }
+  }
+
+  /** Closes the database and opens it anew: RocksDB gives a failed log no new writer otherwise. Data calls answer LOADING. */
+  private async reopen(database: Database | null, path: string): Promise<Database> {
+    const open = this.options.reopen;
+    if (open === undefined) throw new CairnError('MISCONF', `the log of ${path} takes writes again after a restart`);
+    if (database !== null) await requireRoomToReopen(database);
+    this.unavailable = reopening();
+    let finish = (): void => {};
+    this.exchanging = new Promise((resolve) => (finish = resolve));
+    this.generation += 1;
+    try {
+      await database?.close();
+      this.database = await open(path);
+      this.lost = null;
+      this.fetches.spoilAll();
+      this.watches.touchAll();
+      this.syncer.clear();
+      return this.database;
+    } catch (error) {
+      this.database = null;
+      this.lost = { path, failure: toCairnError(error, 'MISCONF') };
+      throw error;
+    } finally {
+      this.exchanging = null;
+      this.unavailable = this.availability();
+      finish();
     }
   }
 

@@ -33,6 +33,8 @@ export interface KeyspaceOptions {
    * may compare the database with what others have of it, raise the clock, and exchange (also only the timeline).
    */
   paused?: boolean;
+  /** Opens the database at `path` as the caller opened it first; after a failed write its log may take no more. */
+  reopen?: (path: string) => Promise<Database>;
   /** Where a raw keyspace keeps its state; without it none can be served. */
   rawStatePath?: string;
 }

@@ -8,6 +8,13 @@ export function loading(): CairnError {
   });
 }
 
+/** While the database is closed and opened anew, because its log takes no more writes. */
+export function reopening(): CairnError {
+  return new CairnError('LOADING', 'the database is opened anew after a failed write', {
+    hint: 'Send the command again in a moment; the connection stays open.',
+  });
+}
+
 /** Opened paused and not begun. */
 export function starting(): CairnError {
   return new CairnError('LOADING', 'the server is starting', { hint: 'Send the command again in a moment.' });

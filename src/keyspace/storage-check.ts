@@ -1,15 +1,18 @@
-/** Leaves RocksDB's background error state, so that writes can be tried again after one failed. */
+/** Makes the storage take writes again after one failed. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { CairnError } from '../base/errors.js';
+import { freeBytes } from '../base/fs.js';
 import type { Database } from '../engine/types.js';
 
 /** How long RocksDB's own attempt to go on is waited for. */
 const RESUME_PATIENCE_MS = 12_000;
 const RESUME_RETRY_MS = 50;
+/** What opening a database writes besides its memtables: MANIFEST, OPTIONS, LOG, the first block of a log. */
+const OPENING_BYTES = 8 << 20;
 
 /**
- * Throws what the storage says. After a full disk RocksDB looks for space by itself, every five seconds, and is busy
- * to others until it found as much as a write buffer holds.
+ * Leaves RocksDB's background error state. Throws what the storage says. After a full disk RocksDB looks for space by
+ * itself, every five seconds, and is busy to others until it found as much as a write buffer holds.
  */
 export async function resumeStorage(database: Database): Promise<void> {
   const deadline = performance.now() + RESUME_PATIENCE_MS;
@@ -23,4 +26,16 @@ export async function resumeStorage(database: Database): Promise<void> {
       await delay(RESUME_RETRY_MS);
     }
   }
+}
+
+/** NOSPACE, and nothing is closed, where the disk has no room for what opening `database` anew would write. */
+export async function requireRoomToReopen(database: Database): Promise<void> {
+  const unflushed = Number(database.property('rocksdb.cur-size-all-mem-tables') ?? 0);
+  const needed = OPENING_BYTES + unflushed;
+  const free = await freeBytes(database.path);
+  if (free >= needed) return;
+  throw new CairnError('NOSPACE', `opening the database anew needs ${needed} bytes, ${free} are free`, {
+    hint: 'Make room on the disk of the data, then ADMIN.READONLY OFF.',
+    details: { path: database.path, needed, free },
+  });
 }
