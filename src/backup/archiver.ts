@@ -371,7 +371,7 @@ export class Archiver {
   /** The live line as the archive knows it; null while this server's line does not go on in the repository. */
   line(): LiveLine | null {
     const { live, directory, repository } = this.#options;
-    if (directory.live === null || !repository.held) return null;
+    if (directory.live === null || !repository.isOwn) return null;
     const sequence = live.database?.latestSequence() ?? null;
     return { timeline: directory.live.timeline, sequence, completeThroughUs: this.#completeThroughUs };
   }
