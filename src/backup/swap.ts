@@ -71,18 +71,23 @@ export async function swap(
   operation: Operation,
 ): Promise<Swapped> {
   operation.phase = 'swap';
-  operation.committed = 'it is past its swap';
+  const { signal } = operation;
+  const committed = (): Promise<Swapped> => {
+    operation.checkpoint();
+    operation.committed = 'it is past its swap';
+    return exchange(context, directory, successor);
+  };
   const { archiver } = context;
-  if (archiver === null) return exchange(context, directory, successor);
+  if (archiver === null) return committed();
   return archiver.turn(async () => {
     // Most of the end is archived while the old database still serves. What keeps the archive from that is met again below.
-    if (archiver.on) await archiver.captureNow().catch(() => undefined);
+    if (archiver.on) await archiver.captureNow(signal).catch(() => undefined);
     try {
-      return await exchange(context, directory, successor);
+      return await committed();
     } finally {
       await archiver.detach();
     }
-  });
+  }, signal);
 }
 
 async function exchange(context: SwapContext, directory: DataDirectory, successor: Successor): Promise<Swapped> {
