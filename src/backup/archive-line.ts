@@ -27,6 +27,8 @@ export interface LineContext {
 /** A restore that was killed between recording its timeline and taking over leaves a record of a line that never was. */
 export async function removeUnlivedTimelines(context: LineContext): Promise<void> {
   const { repository, directory, log } = context;
+  // One that cannot be read may say whose parent a line is.
+  if (repository.timelines.someUnreadable) return;
   const live = directory.live?.timeline ?? 0;
   for (const { timeline } of repository.timelines.records()) {
     if (timeline <= live || isLived(context, timeline)) continue;
@@ -59,11 +61,13 @@ export async function findEnd(context: LineContext, database: Database): Promise
       ahead ?? `the archive of timeline ${timeline} has other commits than the live database`,
     );
   }
-  const record = repository.timelines.get(timeline) ?? (await recordMissing(context, timeline, position));
+  const record = await recordOf(context, timeline, position);
   const last = repository.segments.lastUsable(timeline)?.header;
   const end: ChainEnd =
     last == null
-      ? startOf(record)
+      ? record === null
+        ? await endAt(context, position)
+        : startOf(record)
       : {
           timeline,
           sequence: last.sequenceTo,
@@ -136,6 +140,13 @@ async function beginTimeline(context: LineContext, at: CommonPoint, why: string)
     why,
   });
   return startOf(record);
+}
+
+/** null: its record cannot be read. It is left to whoever mends it, and the line goes on without. */
+async function recordOf(context: LineContext, timeline: number, position: Position): Promise<TimelineRecord | null> {
+  const { timelines } = context.repository;
+  if (timelines.isUnreadable(timeline)) return null;
+  return timelines.get(timeline) ?? recordMissing(context, timeline, position);
 }
 
 /** A line that began while the repository could not be written to: what came before it here nobody can tell. */

@@ -41,7 +41,7 @@ export class ArchiveUpkeep {
   }
 
   async #tidy(): Promise<void> {
-    if (this.#abort.signal.aborted || !this.#repository.held) return;
+    if (this.#abort.signal.aborted || !this.#repository.isOwn) return;
     this.#pending = 0;
     try {
       const done = await tidySegments(this.#repository, this.#expendable, this.#abort.signal, this.#log, this.#refused);

@@ -76,11 +76,24 @@ export class Archiver {
 
   // ── turns ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Runs `work` while nobody else captures, cuts or exchanges. */
-  turn<T>(work: () => Promise<T>): Promise<T> {
-    const turn = this.#turns.then(work, work);
+  /** Runs `work` while nobody else captures, cuts or exchanges. Whoever aborts before its turn came does not wait for it. */
+  turn<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    let hasBegun = false;
+    const run = (): Promise<T> => {
+      signal?.throwIfAborted();
+      hasBegun = true;
+      return work();
+    };
+    const turn = this.#turns.then(run);
     this.#turns = turn.catch(() => undefined);
-    return turn;
+    if (signal === undefined) return turn;
+    return new Promise((resolve, reject) => {
+      const abandon = (): void => {
+        if (!hasBegun) reject(signal.reason);
+      };
+      signal.addEventListener('abort', abandon, { once: true });
+      turn.then(resolve, reject).finally(() => signal.removeEventListener('abort', abandon));
+    });
   }
 
   start(): void {
@@ -137,18 +150,18 @@ export class Archiver {
     return this.#captureWritten();
   }
 
-  async #captureWritten(): Promise<boolean> {
+  async #captureWritten(signal?: AbortSignal): Promise<boolean> {
     await this.#attach();
     const walBytes = this.#walTicker();
     const { sequence, throughUs } = this.#options.live.written();
-    const captured = await this.#through(sequence);
+    const captured = await this.#through(sequence, signal);
     this.#completeThroughUs = throughUs;
     this.#caughtUpUs = this.#options.clock.nowUs();
     this.#walBytes = walBytes;
     return captured > 0;
   }
 
-  // ── what operations ask for; each inside a turn ───────────────────────────────────────────────────────────────
+  // ── what operations ask for; each inside a turn. Their signal stops between two segments ──────────────────────
 
   /** Attaches, so that what follows in this turn finds the line that the archive goes on with. */
   async ready(): Promise<void> {
@@ -164,21 +177,21 @@ export class Archiver {
    * Archives what the log holds now, so that now is reachable. While continuous archiving is off only where a backup of
    * the live line is there for it to rest on. Throws what keeps it from that.
    */
-  async captureNow(): Promise<void> {
+  async captureNow(signal?: AbortSignal): Promise<void> {
     if (!this.on && !this.#rests()) return;
     try {
-      await this.#captureWritten();
+      await this.#captureWritten(signal);
       this.#recovered();
     } catch (thrown) {
-      this.#failed(thrown);
+      if (signal?.aborted !== true) this.#failed(thrown);
       throw thrown;
     }
   }
 
   /** Archives up to a position that the keyspace just told, and answers where the chain ends then. */
-  async captureThrough(position: Position): Promise<ChainEnd> {
+  async captureThrough(position: Position, signal?: AbortSignal): Promise<ChainEnd> {
     const capture = await this.#attach();
-    await this.#through(position.sequence);
+    await this.#through(position.sequence, signal);
     const { end } = this.#capture ?? capture;
     assert(end.sequence >= position.sequence, `archived up to ${end.sequence}, asked for ${position.sequence}`);
     return end;
@@ -210,13 +223,13 @@ export class Archiver {
    * For a full: the chain has to go on from its cut. Archives up to there; where that cannot be done any more, or is
    * not wanted, what comes after the full begins at an anchor.
    */
-  async continueFrom(position: Position): Promise<void> {
+  async continueFrom(position: Position, signal?: AbortSignal): Promise<void> {
     const { settings, log } = this.#options;
     const capture = await this.#attach();
     if (position.sequence <= capture.end.sequence) return;
     if (settings.archive()) {
       try {
-        await capture.through(position.sequence, this.#abort.signal);
+        await capture.through(position.sequence, this.#stopping(signal));
         return;
       } catch (thrown) {
         const error = toCairnError(thrown, 'BACKUPFAILED');
@@ -285,19 +298,24 @@ export class Archiver {
   // ── capture and its end ───────────────────────────────────────────────────────────────────────────────────────
 
   /** Captures up to a written sequence; begins a new chain where the log has lost what is missing. */
-  async #through(sequence: number): Promise<number> {
+  async #through(sequence: number, signal?: AbortSignal): Promise<number> {
     const capture = this.#capture;
     assert(capture !== null, 'captured without being attached');
     try {
-      return (await capture.through(sequence, this.#abort.signal)).commits;
+      return (await capture.through(sequence, this.#stopping(signal))).commits;
     } catch (thrown) {
       const error = toCairnError(thrown, 'BACKUPFAILED');
       if (!isLost(error)) throw error;
-      return this.#afterLoss(capture, error, sequence);
+      return this.#afterLoss(capture, error, sequence, signal);
     }
   }
 
-  async #afterLoss(capture: Capture, error: CairnError, sequence: number): Promise<number> {
+  /** A stop of the server, or of the operation that asked. */
+  #stopping(signal: AbortSignal | undefined): AbortSignal {
+    return signal === undefined ? this.#abort.signal : AbortSignal.any([this.#abort.signal, signal]);
+  }
+
+  async #afterLoss(capture: Capture, error: CairnError, sequence: number, signal?: AbortSignal): Promise<number> {
     const { live, log } = this.#options;
     const { end } = capture;
     // Memory may still have what the log has lost: as tables it survives.
@@ -305,7 +323,7 @@ export class Archiver {
     const full = await newestFull(this.#lineContext, end);
     if (full !== null && full.sequence <= sequence) {
       try {
-        const { commits } = await (await this.#begin(full)).through(sequence, this.#abort.signal);
+        const { commits } = await (await this.#begin(full)).through(sequence, this.#stopping(signal));
         log.warn('commits before the newest full are not in the log: the recovery window begins anew with it', {
           timeline: end.timeline,
           after: end.sequence,
@@ -371,7 +389,7 @@ export class Archiver {
   /** The live line as the archive knows it; null while this server's line does not go on in the repository. */
   line(): LiveLine | null {
     const { live, directory, repository } = this.#options;
-    if (directory.live === null || !repository.held) return null;
+    if (directory.live === null || !repository.isOwn) return null;
     const sequence = live.database?.latestSequence() ?? null;
     return { timeline: directory.live.timeline, sequence, completeThroughUs: this.#completeThroughUs };
   }

@@ -78,7 +78,7 @@ export async function createFull(
   const { live, repository, clock, log } = context;
   const startedUs = clock.nowUs();
   operation.phase = 'cut';
-  const cut = await cutWithChain(context, id);
+  const cut = await cutWithChain(context, id, operation);
   try {
     operation.checkpoint();
     const { list, storedBytes } = await storeFiles(context, cut, operation);
@@ -130,18 +130,18 @@ export async function createFull(
 }
 
 /** The cut, with the archive's chain going on from there: increments rest on that. */
-function cutWithChain({ live, directory, archiver }: CreateContext, id: number): Promise<Cut> {
+function cutWithChain({ live, directory, archiver }: CreateContext, id: number, { signal }: Operation): Promise<Cut> {
   return archiver.turn(async () => {
     await archiver.ready();
     const cut = await takeCut(live, directory, String(id));
     try {
-      await archiver.continueFrom(cut.position);
+      await archiver.continueFrom(cut.position, signal);
       return cut;
     } catch (error) {
       await cut.release();
       throw error;
     }
-  });
+  }, signal);
 }
 
 export function stateOf(position: Position, keyspace: KeyspaceKind): Manifest['cut'] {

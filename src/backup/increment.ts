@@ -52,13 +52,13 @@ export async function createIncrement(
   const { repository, clock, log, archiver } = context;
   const startedUs = clock.nowUs();
   operation.phase = 'plan';
-  await archiver.turn(() => archiver.ready());
+  await archiver.turn(() => archiver.ready(), operation.signal);
   await repository.catalog.refresh();
   await repository.segments.refresh();
   const found = await findFoundation(context, request, operation);
   if ('reason' in found) return found;
   operation.phase = 'archive';
-  const { position, takenAtUs, end } = await archiveNow(context);
+  const { position, takenAtUs, end } = await archiveNow(context, operation);
   if (end.timeline !== found.parent.manifest.timeline) {
     return { reason: `the live timeline is ${end.timeline}, backup ${found.parent.id} is of another one`, gap: false };
   }
@@ -153,18 +153,18 @@ function explicitParent(repository: Repository, id: number): BackupEntry {
 }
 
 /** The moment of the backup: between two write groups, with everything up to there archived. */
-function archiveNow({
-  live,
-  archiver,
-}: CreateContext): Promise<{ position: Position; takenAtUs: number; end: ChainEnd }> {
+function archiveNow(
+  { live, archiver }: CreateContext,
+  { signal }: Operation,
+): Promise<{ position: Position; takenAtUs: number; end: ChainEnd }> {
   return archiver.turn(async () => {
     await archiver.ready();
     const { position, takenAtUs } = await live.pausedBetweenGroups(async (at, markUs) => ({
       position: at,
       takenAtUs: markUs,
     }));
-    return { position, takenAtUs, end: await archiver.captureThrough(position) };
-  });
+    return { position, takenAtUs, end: await archiver.captureThrough(position, signal) };
+  }, signal);
 }
 
 function missingCommits({ parent, sequence }: Foundation, end: ChainEnd): Impossible {

@@ -84,7 +84,12 @@ export class Moments {
   }
 
   /** What a restore to a target builds; `backup` null: the base is chosen. The caller releases it. */
-  async source(words: TargetWords, timeline: number | null, backup: BackupEntry | null): Promise<Source> {
+  async source(
+    words: TargetWords,
+    timeline: number | null,
+    backup: BackupEntry | null,
+    signal: AbortSignal,
+  ): Promise<Source> {
     const { repository } = this.#options;
     const { store } = repository;
     // What is wrong with the words is said before anything is touched.
@@ -103,18 +108,21 @@ export class Moments {
         },
       );
     }
-    await this.#captureNow();
+    await this.#captureNow(signal);
     await this.#refresh();
     return sourceOfTarget(repository, this.#line(), { target, timeline, backup, tags: await this.#tags() });
   }
 
-  async #captureNow(): Promise<void> {
+  async #captureNow(signal?: AbortSignal): Promise<void> {
     const { archiver, live, log } = this.#options;
     if (archiver === null || live.database === null) return;
     // What is archived already can be restored all the same.
     await archiver
-      .turn(() => archiver.captureNow())
-      .catch((error: unknown) => log.warn('what the log holds could not be archived', { error }));
+      .turn(() => archiver.captureNow(signal), signal)
+      .catch((error: unknown) => {
+        signal?.throwIfAborted();
+        log.warn('what the log holds could not be archived', { error });
+      });
   }
 
   async #refresh(): Promise<void> {

@@ -51,6 +51,8 @@ export class Repository {
   readonly timelines: Timelines;
   readonly #options: RepositoryOptions;
   #lock: FileLock | null = null;
+  /** Whose database it is, as read last; while the lock is held nobody else changes that. */
+  #owner: string | null = null;
   #swept: Promise<void> | null = null;
   #opening: Promise<void> = Promise.resolve();
   #turns: Promise<unknown> = Promise.resolve();
@@ -115,8 +117,22 @@ export class Repository {
     );
   }
 
+  /** Locked, by whomever's database. */
   get held(): boolean {
     return this.#lock !== null;
+  }
+
+  /** This server's line goes on here: the lock is held, and the repository belongs to the live database. */
+  get isOwn(): boolean {
+    return this.#lock !== null && this.#owner !== null && this.#owner === this.#options.databaseId();
+  }
+
+  /** Gives the lock back unless the repository is this database's: after a takeover that failed, or was undone. */
+  letGo(): void {
+    if (this.isOwn) return;
+    this.#lock?.release();
+    this.#lock = null;
+    this.#swept = null;
   }
 
   async #requireWritable(): Promise<void> {
@@ -127,6 +143,7 @@ export class Repository {
     if (header === null) await this.#create(own);
     else if (header.database_id !== own) throw foreign(header, own);
     await this.#hold();
+    this.#owner = own;
     this.#swept ??= sweepRepository(this, this.#options.log).catch((error) => {
       this.#options.log.warn('repository sweep failed', {
         error: toCairnError(error, 'BACKUPFAILED'),
@@ -225,6 +242,7 @@ export class Repository {
     if (own === null)
       throw new CairnError('MISCONF', 'this server has no database id: its LIVE is damaged. Restore in place instead.');
     await this.#hold();
+    this.#owner = header.database_id;
     if (header.database_id === own) return header;
     await beforeTakeover();
     const next = {
@@ -233,10 +251,14 @@ export class Repository {
       adopted: [...header.adopted, { database_id: header.database_id, at: formatTime(clock.nowUs()) }],
     };
     await this.#putHeader(next);
+    this.#owner = own;
     return next;
   }
 
-  /** For a restore in place out of a repository that is not (yet) this database's: the lock, without the ownership. */
+  /**
+   * For a restore in place out of a repository that is not (yet) this database's: the lock, without the ownership.
+   * Whoever does not take over lets go.
+   */
   async holdForTakeover(): Promise<RepositoryHeader> {
     const { readOnlyReason } = this.#options;
     if (readOnlyReason !== null) throw new CairnError('REPOFOREIGN', readOnlyReason);
@@ -247,6 +269,7 @@ export class Repository {
       });
     }
     await this.#hold();
+    this.#owner = header.database_id;
     return header;
   }
 

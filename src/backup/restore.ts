@@ -127,12 +127,12 @@ export async function restoreInPlace(
   const { repository, clock } = context;
   const begunUs = clock.nowUs();
   const header = await repository.holdForTakeover();
-  await checkSource(context, source, directory.path, operation);
   const name = await directory.nextDatabaseName();
   const path = directory.databasePath(name);
   const building = `${path}.building`;
   let proven: Proven | null = null;
   try {
+    await checkSource(context, source, directory.path, operation);
     await materialise(context, source, building, operation);
     operation.phase = 'prove';
     await renameDurably(building, path);
@@ -171,6 +171,7 @@ export async function restoreInPlace(
     await proven?.database.close();
     await removeTree(building);
     if (directory.live?.live !== name) await removeTree(path);
+    repository.letGo();
     throw error;
   }
 }
@@ -242,6 +243,9 @@ export async function restorePrevious(
   } catch (error) {
     await database?.close();
     throw error;
+  } finally {
+    // It may lead back to a database whose repository this is not, or not yet have led to the one whose it is.
+    context.repository.letGo();
   }
 }
 

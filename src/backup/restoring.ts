@@ -79,7 +79,7 @@ export class Restoring {
     const { done } = operations.start(
       { operation: 'restore', ids, exclusive: false, unrecorded: true },
       async (operation) => {
-        const source = await this.#source(request, entry);
+        const source = await this.#source(request, entry, operation);
         try {
           return await restoreDryRun(context, source, target, operation, this.#measuredSpeed(), request.ifTimeline);
         } finally {
@@ -100,7 +100,7 @@ export class Restoring {
     const { repository, operations, log } = this.#parts;
     let entry = asked;
     try {
-      const source = await this.#source(request, asked);
+      const source = await this.#source(request, asked, operation);
       try {
         entry = repository.catalog.get(source.id) ?? asked;
         if (asked === null) await operations.about(operation, [source.id]);
@@ -145,10 +145,10 @@ export class Restoring {
     await markDamaged(verifyContext(this.#parts), entry, error);
   }
 
-  async #source(request: RestoreOptions, asked: BackupEntry | null): Promise<Source> {
+  async #source(request: RestoreOptions, asked: BackupEntry | null, { signal }: Operation): Promise<Source> {
     const { repository } = this.#parts;
     const entry = asked === null ? null : currentEntry(repository, asked);
-    if (request.target !== null) return this.#parts.moments.source(request.target, request.timeline, entry);
+    if (request.target !== null) return this.#parts.moments.source(request.target, request.timeline, entry, signal);
     if (entry === null) throw new CairnError('BACKUPNOTFOUND', 'there is no backup to restore');
     requireOnTimeline(entry, request.timeline);
     await repository.segments.refresh();

@@ -46,7 +46,7 @@ export async function tidySegments(
   for (const keys of [covered, expendable]) {
     const going = await keys();
     for (let i = 0; i < going.length && !signal.aborted; i += REMOVED_AT_ONCE) {
-      result.removed += await remove(repository, going.slice(i, i + REMOVED_AT_ONCE));
+      result.removed += await repository.segments.remove(going.slice(i, i + REMOVED_AT_ONCE));
     }
   }
   return result;
@@ -110,7 +110,7 @@ async function mergeGroup(
   await store.put(keyOfSegment(header), merged);
   await segments.added(header);
   await faultPoint('merged-renamed');
-  await remove(repository, keys);
+  await segments.remove(keys);
   await faultPoint('parts-removed');
   return 'merged';
 }
@@ -153,13 +153,6 @@ async function blame(
   refused.add(keys.join());
   log.error('segments do not fit together: they stay as they are', { first: keys[0], last: keys.at(-1), why });
   return false;
-}
-
-/** Takes away what nobody holds. */
-async function remove({ store, segments }: Repository, keys: readonly string[]): Promise<number> {
-  const free = keys.filter((key) => !segments.isHeld(key));
-  for (const key of free) segments.removed(key);
-  return store.deleteAll(free);
 }
 
 class MergeWorker {

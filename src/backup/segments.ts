@@ -56,6 +56,10 @@ export class Segments {
   /** By timeline, in order, as `usable` gives them; dropped when anything changes. */
   readonly #lines = new Map<number, SegmentEntry[]>();
   readonly #held = new Map<string, number>();
+  /** Being removed now. */
+  readonly #going = new Set<string>();
+  /** Removed, or on their way, since the listing that runs began: that one may still have seen them. */
+  #unlisted = new Set<string>();
   /** Reported already. */
   readonly #misfits = new Set<string>();
   #refreshing: Promise<void> | null = null;
@@ -85,6 +89,7 @@ export class Segments {
 
   async #refresh(): Promise<void> {
     const before = new Map(this.#loaded);
+    this.#unlisted = new Set(this.#going);
     const next = new Map<string, Loaded>();
     for await (const { key, sizeBytes, version } of this.#store.list(SEGMENT_PREFIX)) {
       const name = parseSegmentKey(key);
@@ -96,7 +101,7 @@ export class Segments {
     }
     // What was added or removed by this server while the listing ran counts.
     for (const [key, loaded] of this.#loaded) if (before.get(key) !== loaded && !next.has(key)) next.set(key, loaded);
-    for (const key of before.keys()) if (!this.#loaded.has(key)) next.delete(key);
+    for (const key of [...before.keys(), ...this.#unlisted]) if (!this.#loaded.has(key)) next.delete(key);
     this.#loaded = next;
     this.#lines.clear();
     await this.#loadEnds();
@@ -165,7 +170,22 @@ export class Segments {
     this.#lines.delete(timeline);
   }
 
-  /** After a removal by this server. */
+  /** Takes away what nobody holds. Whatever is not in the index any more is no reader's business, before its file goes. */
+  async remove(keys: readonly string[]): Promise<number> {
+    const free = keys.filter((key) => !this.isHeld(key));
+    for (const key of free) {
+      this.#going.add(key);
+      this.#unlisted.add(key);
+      this.removed(key);
+    }
+    try {
+      return await this.#store.deleteAll(free);
+    } finally {
+      for (const key of free) this.#going.delete(key);
+    }
+  }
+
+  /** Somebody found that it is gone. */
   removed(key: string): void {
     const timeline = this.#loaded.get(key)?.timeline;
     this.#loaded.delete(key);

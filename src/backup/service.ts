@@ -6,6 +6,7 @@ import { CairnError, toCairnError } from '../base/errors.js';
 import { formatTime, parseTime } from '../base/time.js';
 import { type Manifest, parseSegmentKey, type Tag } from '../format/index.js';
 import { ArchiveUpkeep } from './archive-upkeep.js';
+import { verifyArchive } from './archive-verification.js';
 import { Archiver } from './archiver.js';
 import type { BackupEntry } from './catalog.js';
 import { type CreateOptions, Creating } from './creating.js';
@@ -35,7 +36,7 @@ import {
 } from './service-parts.js';
 import { type InfoFields, infoFields, type StatusRecord, statusRecord } from './status.js';
 import { readTags } from './tags.js';
-import { verifyArchive, verifyBackup } from './verification.js';
+import { verifyBackup } from './verification.js';
 import type { WindowRecord } from './window.js';
 import { baseOfWindow, segmentsToRemove, type WindowSettings } from './window-policy.js';
 
@@ -285,7 +286,7 @@ export class BackupService {
           errors.push({ id: entry.id, error });
         }
       }
-      const archive = await verifyArchive({ repository }, mode, operation, checked);
+      const archive = await verifyArchive(repository, mode, operation, checked);
       if (errors.length > 0) throw allErrors(errors, entries.length, archive);
       if (archive !== null) throw archive;
       return valid;

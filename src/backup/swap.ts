@@ -71,18 +71,23 @@ export async function swap(
   operation: Operation,
 ): Promise<Swapped> {
   operation.phase = 'swap';
-  operation.committed = 'it is past its swap';
+  const { signal } = operation;
+  const committed = (): Promise<Swapped> => {
+    operation.checkpoint();
+    operation.committed = 'it is past its swap';
+    return exchange(context, directory, successor);
+  };
   const { archiver } = context;
-  if (archiver === null) return exchange(context, directory, successor);
+  if (archiver === null) return committed();
   return archiver.turn(async () => {
     // Most of the end is archived while the old database still serves. What keeps the archive from that is met again below.
-    if (archiver.on) await archiver.captureNow().catch(() => undefined);
+    if (archiver.on) await archiver.captureNow(signal).catch(() => undefined);
     try {
-      return await exchange(context, directory, successor);
+      return await committed();
     } finally {
       await archiver.detach();
     }
-  });
+  }, signal);
 }
 
 async function exchange(context: SwapContext, directory: DataDirectory, successor: Successor): Promise<Swapped> {
@@ -95,19 +100,27 @@ async function exchange(context: SwapContext, directory: DataDirectory, successo
     if (before !== null && directory.live !== before) await directory.replaceLive(before);
     throw error;
   };
-  // The way back must work without the repository too: it may be what was lost.
-  const isRecorded = successor.fork.reason === 'restore' || (await repository.isWritable());
-  const timeline = isRecorded ? await repository.nextTimeline() : localTimeline(directory);
+  // The way back must work without the repository too: it may be what was lost, or full.
+  const isWayBack = successor.fork.reason === 'previous';
+  const isOwner = !isWayBack || (await isOwnerOf(repository, successor));
+  const timeline = isOwner ? await repository.nextTimeline() : localTimeline(directory, repository);
+  const spared = (what: string) => (error: unknown) => {
+    if (!isWayBack) throw error;
+    log.error(`${what}: the database is swapped back all the same, and the replaced one is kept`, { timeline, error });
+  };
   const exchanged = live.exchange(async (position) => {
     if (position !== null) left = { timeline: position.timeline, commitCount: position.commitCount };
     // A moment of the commit clock that no commit of the old line has, nor any of the new one.
     const nowUs = live.database === null ? live.nowUs() : live.written().throughUs;
-    if (position !== null) await archiver?.captureEnd(position);
+    if (position !== null) {
+      await archiver?.captureEnd(position).catch(spared('the end of a timeline could not be archived'));
+    }
     await archiver?.detach();
-    if (isRecorded) {
+    if (isOwner) {
       const isOwn = before !== null && before.database_id === successor.databaseId;
-      await repository.putTimeline(timelineRecord(successor.fork, timeline, nowUs, isOwn ? position : null));
+      const record = timelineRecord(successor.fork, timeline, nowUs, isOwn ? position : null);
       recorded = timeline;
+      await repository.putTimeline(record).catch(spared('a timeline could not be recorded'));
       await faultPoint('timeline-recorded');
     }
     const next = await nextLive(directory, successor, timeline, { position, nowUs, replacedAtUs: clock.nowUs() });
@@ -199,8 +212,20 @@ async function lostDatabases(
   return names.map((name) => ({ name, database_id, keyspace, timeline: 1, sequence: null, commit_count: null }));
 }
 
-/** A timeline number that this directory never used, where no repository can be asked. */
-function localTimeline(directory: DataDirectory): number {
-  const used = [directory.live?.timeline ?? 0, ...(directory.live?.kept ?? []).map((kept) => kept.timeline)];
-  return Math.max(...used) + 1;
+/**
+ * Whether the line of what takes over goes on in this repository: it is there, and the successor's. One of another database
+ * must not get a line of its own there, whose parent would be a line that only has the same number.
+ */
+async function isOwnerOf(repository: Repository, { databaseId }: Successor): Promise<boolean> {
+  try {
+    return (await repository.holdForTakeover()).database_id === databaseId;
+  } catch {
+    return false;
+  }
+}
+
+/** A timeline number that neither this directory used nor the repository, as far as that could be asked. */
+function localTimeline(directory: DataDirectory, { timelines, segments }: Repository): number {
+  const kept = (directory.live?.kept ?? []).map((each) => each.timeline);
+  return Math.max(directory.live?.timeline ?? 0, ...kept, timelines.highest, ...segments.timelines()) + 1;
 }

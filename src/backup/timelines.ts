@@ -31,7 +31,7 @@ export class Timelines {
     this.#log = log;
   }
 
-  /** Brings memory up to the files. A record that cannot be read is logged and counts as absent. */
+  /** Brings memory up to the files. A record that cannot be read is logged; nobody's parent is known by it. */
   async refresh(): Promise<void> {
     const next = new Map<number, Loaded>();
     for await (const { key, version } of this.#store.list(TIMELINE_PREFIX)) {
@@ -61,6 +61,15 @@ export class Timelines {
 
   get(timeline: number): TimelineRecord | null {
     return this.#loaded.get(timeline)?.record ?? null;
+  }
+
+  /** A file is there, and nobody can tell what it says: it stays as it is for whoever mends it. */
+  isUnreadable(timeline: number): boolean {
+    return this.#loaded.get(timeline)?.record === null;
+  }
+
+  get someUnreadable(): boolean {
+    return [...this.#loaded.values()].some(({ record }) => record === null);
   }
 
   /** The highest number that any file has, readable or not; 0: there is none. */

@@ -22,7 +22,6 @@ import {
   type Check,
   type CheckedObjects,
   checkFiles,
-  checkSegment,
   checkSpan,
   joinedChecks,
   statusAfter,
@@ -269,34 +268,4 @@ async function markBrokenSpans(context: VerifyContext, id: number, writable: boo
       reason: error.message.slice(0, 2000),
     }));
   }
-}
-
-/**
- * Every segment that no backup's span led to yet: what the window rests on. null: they are as they were written. QUICK
- * looks at headers and sizes. What is damaged is remembered: no restore is planned across it.
- */
-export async function verifyArchive(
-  { repository }: Pick<VerifyContext, 'repository'>,
-  mode: VerifyMode,
-  operation: Operation,
-  checked: CheckedObjects,
-): Promise<CairnError | null> {
-  const bad: string[] = [];
-  for (const entry of repository.segments.entries()) {
-    operation.checkpoint();
-    const { verdict, text } = await checkSegment(
-      repository,
-      entry,
-      mode === 'QUICK' ? 'QUICK' : 'FULL',
-      operation,
-      checked,
-    );
-    if (verdict !== 'valid') bad.push(text);
-  }
-  if (bad.length === 0) return null;
-  const named = bad.slice(0, 5).join('; ');
-  const more = bad.length > 5 ? `, and ${bad.length - 5} more` : '';
-  return new CairnError('BACKUPCORRUPT', `${bad.length} segments of the archive are damaged: ${named}${more}`, {
-    hint: 'Moments behind them cannot be reached: ADMIN.BACKUP WINDOW shows the gaps. Take a full backup, or bring them back from a copy.',
-  });
 }

@@ -43,7 +43,8 @@ export function baseOfWindow(
 
 /**
  * Keys of segments that may go. Whoever is not sure keeps: nothing goes while a manifest cannot be read, since nobody
- * knows which span it has.
+ * knows which span it has, or while a timeline cannot, since nobody knows what lies in the past; and nothing that a backup
+ * may span whose manifest was lost.
  */
 export async function segmentsToRemove(
   repository: Repository,
@@ -52,8 +53,11 @@ export async function segmentsToRemove(
   nowUs: number,
 ): Promise<string[]> {
   if (live === null) return [];
+  await repository.catalog.refresh();
+  await repository.timelines.refresh();
   const entries = repository.catalog.entries();
-  if (entries.some(({ manifest }) => manifest === null)) return [];
+  if (entries.some(({ manifest }) => manifest === null) || repository.timelines.someUnreadable) return [];
+  const lostThroughUs = lostManifestsEnd(repository);
   const spans = entries.flatMap(({ manifest }) => {
     const span = manifest?.span;
     return span == null ? [] : [{ timeline: span.timeline, from: span.sequence_from, to: span.sequence_to }];
@@ -71,7 +75,19 @@ export async function segmentsToRemove(
     (key) => segments.get(key) ?? [],
   );
   await segments.load(candidates);
-  return expendableSegments(facts(candidates, false), policy).filter((key) => !segments.isHeld(key));
+  const later = candidates.filter(({ header }) => header !== null && header.firstUs > lostThroughUs);
+  return expendableSegments(facts(later, false), policy).filter((key) => !segments.isHeld(key));
+}
+
+/**
+ * Before this moment lie the commits that backups may span whose state is there and whose manifest is not; µs. Ids rise with
+ * time: what the backup after them does not reach they do not either. 0: no manifest is lost.
+ */
+function lostManifestsEnd({ catalog }: Repository): number {
+  const newest = Math.max(...catalog.orphanStates().map(({ id }) => id));
+  if (newest === Number.NEGATIVE_INFINITY) return 0;
+  const next = catalog.entries().find(({ id }) => id > newest)?.manifest;
+  return next == null ? Number.POSITIVE_INFINITY : parseTime(next.timestamp).us;
 }
 
 /** The time of one whose header is not known, or damaged, is unknown: it is a candidate, and then stays. */

@@ -1,6 +1,8 @@
 /** Merging and removing segments: the merged one before its parts go, nothing under a reader, nothing that does not fit. */
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { verifyArchive } from '../../src/backup/archive-verification.js';
+import { Operation } from '../../src/backup/operations.js';
 import { Repository } from '../../src/backup/repository.js';
 import { tidySegments } from '../../src/backup/segment-upkeep.js';
 import { systemClock } from '../../src/base/clock.js';
@@ -124,4 +126,96 @@ t.test('what nobody needs goes, unless somebody holds it; an aborted round stops
   t.same(await tidySegments(repository, expendable, running, silentLog()), { merged: 0, removed: 2 });
   t.same(objectKeys(location, 'wal/'), [keys[1], keys[3], keys[4]]);
   release();
+});
+
+/** An operation that nobody watches. */
+function verification(): Operation {
+  const record = {
+    number: 1,
+    operation: 'verify' as const,
+    ids: [],
+    startedAtUs: 0,
+    status: 'running' as const,
+    paths: [],
+  };
+  return new Operation(record as unknown as ConstructorParameters<typeof Operation>[0], false);
+}
+
+for (const mode of ['QUICK', 'FULL'] as const) {
+  t.test(`an archive that is merged and shortened while it is verified ${mode} is whole`, async (t) => {
+    const { repository, store, keys, location } = await repositoryOf(t, 40);
+    const stat = store.stat.bind(store);
+    let looks = 0;
+    store.stat = async (key) => {
+      looks += 1;
+      if (looks === 3) {
+        const expendable = async () => keys.slice(5, 7);
+        await repository.segments.remove(await expendable());
+        await tidySegments(repository, nothing, running, silentLog());
+      }
+      return stat(key);
+    };
+    t.equal(await verifyArchive(repository, mode, verification(), new Map()), null);
+    const left = objectKeys(location, 'wal/');
+    t.ok(
+      left.some((key) => !keys.includes(key)),
+      'some were merged meanwhile',
+    );
+  });
+}
+
+t.test('a merged segment that is damaged is found by the verification during which it was made', async (t) => {
+  const { repository, store, location, keys } = await repositoryOf(t, 40);
+  const stat = store.stat.bind(store);
+  let looks = 0;
+  store.stat = async (key) => {
+    looks += 1;
+    if (looks === 1) {
+      await tidySegments(repository, nothing, running, silentLog());
+      const merged = objectKeys(location, 'wal/').find((other) => !keys.includes(other)) as string;
+      flipBit(join(location, merged), 190);
+    }
+    return stat(key);
+  };
+  t.match(await verifyArchive(repository, 'FULL', verification(), new Map()), { code: 'BACKUPCORRUPT' });
+});
+
+t.test('a listing that saw a segment before it was removed does not bring it back', async (t) => {
+  const { repository, store, keys } = await repositoryOf(t, 6);
+  const { segments } = repository;
+  const deleteAll = store.deleteAll.bind(store);
+  const list = store.list.bind(store);
+  // One listing from beginning to end while the files are still there, and one that ends after they are gone.
+  let late: Promise<void> | null = null;
+  let gone: () => void = () => {};
+  const removal = new Promise<void>((resolve) => {
+    gone = resolve;
+  });
+  store.deleteAll = async (going) => {
+    await segments.refresh();
+    store.list = async function* (prefix) {
+      const seen = [];
+      for await (const object of list(prefix)) seen.push(object);
+      gone();
+      await deleted;
+      yield* seen;
+    };
+    late = segments.refresh();
+    await removal;
+    return deleteAll(going);
+  };
+  let finish: () => void = () => {};
+  const deleted = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  await segments.remove(keys.slice(0, 2));
+  finish();
+  await late;
+  t.same(
+    segments
+      .entries()
+      .map(({ key }) => key)
+      .sort(),
+    keys.slice(2),
+  );
 });

@@ -1,8 +1,10 @@
 /** The recovery window against retention: backups are counted and aged, the window's base and its commits stay. */
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { formatTime } from '../../src/base/time.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
-import { objectKeys } from '../support/repository-files.js';
+import { flipBit, manifestPath, objectKeys, statePath } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 
 const HOUR_US = 3_600_000_000;
@@ -149,7 +151,6 @@ t.test('an unreadable manifest keeps every segment: nobody knows what it spans',
   await f.create();
   nowUs += 5 * HOUR_US;
   const before = objectKeys(f.repository, 'wal/');
-  const { flipBit, manifestPath } = await import('../support/repository-files.js');
   flipBit(manifestPath(f.repository, increment), 500);
   await f.backup.list({});
   await f.backup.delete(1, false);
@@ -158,4 +159,102 @@ t.test('an unreadable manifest keeps every segment: nobody knows what it spans',
   flipBit(manifestPath(f.repository, increment), 500);
   await f.restore({ backup: increment });
   t.equal(await f.get('n'), '1');
+});
+
+t.test('lost manifests keep the segments that their backups may span; bringing them back heals', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, walRetentionUs: () => HOUR_US });
+  const commit = async (value: string) => {
+    nowUs += 60_000_000;
+    await f.set('n', value);
+    await f.backup.window();
+  };
+  await f.create();
+  await commit('1');
+  const increment = await f.create({ type: 'incremental' });
+  await commit('2');
+  const lost = [increment - 1, increment].map((id) => manifestPath(f.repository, id));
+  for (const path of lost) renameSync(path, `${path}.away`);
+  nowUs += 5 * HOUR_US;
+  await f.create();
+  await commit('3');
+  nowUs += 5 * HOUR_US;
+  await f.create();
+  nowUs += 5 * HOUR_US;
+  await commit('4');
+  await f.backup.tidyArchive();
+  const left = objectKeys(f.repository, 'wal/');
+  t.equal(left.length, 3, 'what was written after the next backup is spanned by none of them, and went');
+  for (const path of lost) renameSync(`${path}.away`, path);
+  await f.restore({ backup: increment });
+  t.equal(await f.get('n'), '1');
+  await (await f.backup.verifyAll('FULL')).done;
+});
+
+t.test('tidying looks at the backups that are there now, not at those that were there at the last look', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, walRetentionUs: () => HOUR_US });
+  await f.create();
+  await f.set('n', '1');
+  const increment = await f.create({ type: 'incremental' });
+  nowUs += 5 * HOUR_US;
+  await f.create();
+  nowUs += 5 * HOUR_US;
+  const paths = [manifestPath(f.repository, increment), statePath(f.repository, increment)];
+  for (const path of paths) renameSync(path, `${path}.away`);
+  await f.backup.list({});
+  for (const path of paths) renameSync(`${path}.away`, path);
+  await f.backup.tidyArchive();
+  await f.restore({ backup: increment });
+  t.equal(await f.get('n'), '1');
+});
+
+t.test('an unreadable timeline is left as it is, the line goes on, and no segment goes meanwhile', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const dir = scratch(t);
+  const open = () =>
+    openFixture(dir, { archive: () => true, clock: { nowUs: () => nowUs }, walRetentionUs: () => HOUR_US });
+  const first = await open();
+  const commit = async (f: Fixture, value: string) => {
+    nowUs += 60_000_000;
+    await f.set('n', value);
+    await f.backup.window();
+    return String(f.keyspace.position.lastCommitUs);
+  };
+  await first.create();
+  const before = await commit(first, '1');
+  await commit(first, '2');
+  await first.restore({ target: { at: before } });
+  await commit(first, '3');
+  await first.close();
+  const record = join(first.repository, 'timelines', '2.json');
+  const whole = readFileSync(record);
+  for (const damaged of [whole.subarray(0, 60), Buffer.alloc(0)]) {
+    writeFileSync(record, damaged);
+    const f = await open();
+    await commit(f, `after ${damaged.length}`);
+    nowUs += 5 * HOUR_US;
+    const segments = objectKeys(f.repository, 'wal/');
+    await f.backup.tidyArchive();
+    t.same(objectKeys(f.repository, 'wal/'), segments);
+    t.same(readFileSync(record), damaged, 'nothing was written over it');
+    await f.close();
+  }
+  writeFileSync(record, whole);
+  const mended = await open();
+  t.teardown(() => mended.close());
+  t.same(
+    (await mended.backup.window()).map(({ timeline, parent, current, gaps }) => [
+      timeline,
+      parent,
+      current,
+      gaps.length,
+    ]),
+    [
+      [1, null, 0, 0],
+      [2, 1, 1, 0],
+    ],
+  );
+  await mended.restore({ target: { at: before } });
+  t.equal(await mended.get('n'), '1');
 });

@@ -134,7 +134,10 @@ t.test(
     const disk = smallDisk(t, 64);
     const dir = join(disk.path, 'data');
     mkdirSync(dir);
-    const server = await startServer(t, { dir, args: [...withoutArchive, '--set', 'write_buffer_size=1mb'] });
+    const server = await startServer(t, {
+      dir,
+      args: [...withoutArchive, '--set', 'write_buffer_size=1mb', '--set', 'backup.wal.interval=1h'],
+    });
     const client = await server.client();
     for (let round = 0; round < 3; round += 1) {
       for (let i = 0; i < 8; i += 1) await client.set(`key:${i}`, randomBytes(250_000).toString('latin1'));

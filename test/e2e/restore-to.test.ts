@@ -67,7 +67,8 @@ t.test(
 );
 
 t.test('serve --data-dir reads a repository that is named, and never writes to it', async (t) => {
-  const { server, client } = await prepared(t);
+  // The owner's archive is at rest: two listings are compared.
+  const { server, client } = await prepared(t, ['--set', 'backup.wal.interval=1h']);
   const { target } = await admin<{ target: string }>(client, 'RESTORE', 1, 'TO', 'drill');
   const repository = join(server.dir, 'backups');
   const restores = scratch(t);
