@@ -374,7 +374,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   /** Closes the database and opens it anew: RocksDB gives a failed log no new writer otherwise. Data calls answer LOADING. */
   private async reopen(database: Database | null, path: string): Promise<Database> {
-    const open = this.options.reopen;
+    const { reopen: open, log } = this.options;
     if (open === undefined) throw new CairnError('MISCONF', `the log of ${path} takes writes again after a restart`);
     if (database !== null) await requireRoomToReopen(database);
     this.unavailable = reopening();
@@ -382,7 +382,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     this.exchanging = new Promise((resolve) => (finish = resolve));
     this.generation += 1;
     try {
-      await database?.close();
+      // Of a log that failed RocksDB says at its close that it failed.
+      await database
+        ?.close()
+        .catch((error: unknown) => log.warn('the database did not close cleanly', { path, error }));
       this.database = await open(path);
       this.lost = null;
       this.fetches.spoilAll();
