@@ -8,6 +8,7 @@
  *     db-000003.building/   a restore in progress; never opened as data, removed at the next start
  *     staging/ scratch/     hard links of a cut, trial restores of VERIFY DEEP; removed at the next start
  *     operations.jsonl      what ran
+ *     repository.json       which repository its backups are in (known-repository.ts)
  *     raw-state.json        position of a raw keyspace
  *
  * LIVE carries everything that must change in one instant when a restored database takes over: the name, the

@@ -9,6 +9,7 @@ import type { Log } from '../observability/log.js';
 import type { Store } from '../storage/store.js';
 import type { DataDirectory } from './data-directory.js';
 import { fileJournal, type Journal, lenientJournal, memoryJournal } from './journal.js';
+import { repositoryMemory } from './known-repository.js';
 import { type OperationRecord, Operations } from './operations.js';
 import { onSameDevice } from './paths.js';
 import { Repository } from './repository.js';
@@ -54,6 +55,7 @@ export async function openBackupService(options: OpenBackupOptions): Promise<Bac
     acquireLock: async () => options.acquireLock(join(store.location, 'LOCK')),
     readOnlyReason:
       directory === null ? 'this server serves a plain directory (--data-dir) and only reads the repository' : null,
+    ...(directory === null ? {} : { memory: repositoryMemory(directory.path) }),
     clock,
     log,
   });

@@ -24,6 +24,7 @@ import type { Log } from '../observability/log.js';
 import { type Store, StoreObjectMissing } from '../storage/store.js';
 import { Catalog } from './catalog.js';
 import { sweepRepository } from './garbage.js';
+import type { RepositoryMemory } from './known-repository.js';
 import { Segments } from './segments.js';
 import { Timelines } from './timelines.js';
 
@@ -37,6 +38,8 @@ export interface RepositoryOptions {
   acquireLock: () => Promise<FileLock>;
   /** Set when this server may only read, whatever the id; the text says why. */
   readOnlyReason: string | null;
+  /** What outlives a stop of where the repository was; absent: nothing does. */
+  memory?: RepositoryMemory;
   clock: WallClock;
   log: Log;
 }
@@ -53,6 +56,8 @@ export class Repository {
   #lock: FileLock | null = null;
   /** Whose database it is, as read last; while the lock is held nobody else changes that. */
   #owner: string | null = null;
+  /** The id that `memory` has. */
+  #remembered: string | null = null;
   #swept: Promise<void> | null = null;
   #opening: Promise<void> = Promise.resolve();
   #turns: Promise<unknown> = Promise.resolve();
@@ -144,6 +149,7 @@ export class Repository {
     else if (header.database_id !== own) throw foreign(header, own);
     await this.#hold();
     this.#owner = own;
+    await this.#remember(header ?? (await this.header()));
     this.#swept ??= sweepRepository(this, this.#options.log).catch((error) => {
       this.#options.log.warn('repository sweep failed', {
         error: toCairnError(error, 'BACKUPFAILED'),
@@ -172,6 +178,35 @@ export class Repository {
     }
   }
 
+  /** One that cannot be noted (a full disk) is used all the same; the next start tries again. */
+  async #remember(header: RepositoryHeader | null): Promise<void> {
+    const { memory, log } = this.#options;
+    if (memory === undefined || header === null || this.#remembered === header.repository_id) return;
+    const now = { repositoryId: header.repository_id, location: this.store.location };
+    this.#remembered = now.repositoryId;
+    try {
+      const known = await memory.recall().catch(() => null);
+      if (known?.repositoryId !== now.repositoryId || known.location !== now.location) await memory.keep(now);
+    } catch (error) {
+      log.warn('which repository this is could not be noted in the data directory', { path: memory.path, error });
+    }
+  }
+
+  /** Where a repository was there is none: nobody makes another one in its place unasked. */
+  async #requireUnknown(): Promise<void> {
+    const { memory } = this.#options;
+    const known = await memory?.recall();
+    if (memory === undefined || known == null || known.location !== this.store.location) return;
+    throw new CairnError(
+      'BACKUPFAILED',
+      `there is no repository in ${known.location}, where repository ${known.repositoryId} of this server was`,
+      {
+        hint: `If its disk is not mounted, mount it and restart the server; logs wait up to wal.spool_max. If it is gone for good, remove ${memory.path}: then a new one is made.`,
+        details: { repository: known.repositoryId, location: known.location },
+      },
+    );
+  }
+
   async #create(own: string | null): Promise<void> {
     await this.catalog.refresh();
     const backups = this.catalog.entries().length;
@@ -184,6 +219,7 @@ export class Repository {
         },
       );
     }
+    await this.#requireUnknown();
     await this.#hold();
     // Another server may have made one between the look and the lock.
     const now = await this.header();

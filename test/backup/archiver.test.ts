@@ -152,6 +152,7 @@ t.test('a database that is older than its repository begins at the present, and 
   // As an earlier version left it: no logs, no repository.
   const { rmSync } = await import('node:fs');
   rmSync(first.repository, { recursive: true });
+  rmSync(join(dir, 'repository.json'));
   rmSync(join(first.directory.livePath as string, 'archive'), { recursive: true, force: true });
   const f = await openFixture(dir, { archive: () => true, log });
   t.teardown(() => f.close());
