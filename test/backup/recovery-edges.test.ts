@@ -1,6 +1,11 @@
 /** Recovery at the edges of lines: clocks that lag, ends that nobody archived, copies that are older than they say. */
+import { cpSync, rmSync } from 'node:fs';
 import t, { type Test } from 'tap';
+import { Timelines } from '../../src/backup/timelines.js';
+import { parseTime } from '../../src/base/time.js';
+import { openLocalStore } from '../../src/storage/index.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
+import { silentLog } from '../support/log.js';
 import { scratch } from '../support/scratch.js';
 
 const HOUR_US = 3_600_000_000;
@@ -18,6 +23,23 @@ function movableClock() {
     move(by: number) {
       us += by;
     },
+  };
+}
+
+/** A server whose data directory can be set back to an older copy; its repository lies elsewhere and stays. */
+function machine(t: Test, options: FixtureOptions = {}) {
+  const dir = scratch(t);
+  const repository = scratch(t);
+  const copy = scratch(t);
+  const fill = (from: string, to: string): void => {
+    rmSync(to, { recursive: true });
+    cpSync(from, to, { recursive: true });
+  };
+  return {
+    repository,
+    open: () => openFixture(dir, { archive: () => true, repository, ...options }),
+    keepCopy: () => fill(dir, copy),
+    putCopyBack: () => fill(copy, dir),
   };
 }
 
@@ -44,3 +66,24 @@ t.test(
     t.equal(await f.get('n'), '2', 'what the live database has in its past is there');
   },
 );
+
+t.test('a moment inside the very first write group is reached from a backup of nothing', async (t) => {
+  const f = await fixture(t);
+  await f.create();
+  const put = (value: string) =>
+    f.keyspace.execute((tx) => {
+      tx.put(0, Buffer.from('n'), { type: 'string', bytes: Buffer.from(value), expiresAtMs: null });
+      tx.put(1, Buffer.from(`key:${value}`), { type: 'string', bytes: Buffer.from(value), expiresAtMs: null });
+    });
+  for (const { durable } of await Promise.all(['1', '2', '3'].map(put))) await durable;
+  for (const [seq, value] of [
+    [2, '1'],
+    [4, '2'],
+  ] as const) {
+    const restored = await f.restore({ target: { seq }, timeline: 1 });
+    t.match(restored, { sequence: seq, commits_replayed: Number(value) });
+    t.equal(await f.get('n'), value);
+    t.same(f.keyspace.position.keyCounts.slice(0, 2), [1, Number(value)]);
+    await f.restore({ target: { seq }, timeline: 1, to: `beside-${value}` });
+  }
+});
