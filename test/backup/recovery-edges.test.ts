@@ -67,6 +67,23 @@ t.test(
   },
 );
 
+t.test('a sequence at which lines part is reached from a backup of the child where the parent is lost', async (t) => {
+  const f = await fixture(t);
+  await f.set('n', '1');
+  const ofParent = await f.create();
+  await f.set('n', '2');
+  await f.restore({ backup: ofParent });
+  const { sequence } = f.keyspace.position;
+  await f.create();
+  await f.set('n', '3');
+  await f.backup.delete(ofParent, true);
+  const window = (await f.backup.window()).at(-1);
+  t.match(window, { timeline: 2, sequence_from: sequence }, 'WINDOW claims it');
+  const restored = await f.restore({ target: { seq: sequence } });
+  t.match(restored, { sequence, timeline: 2 });
+  t.equal(await f.get('n'), '1');
+});
+
 t.test('a moment inside the very first write group is reached from a backup of nothing', async (t) => {
   const f = await fixture(t);
   await f.create();
