@@ -104,3 +104,46 @@ t.test('a moment inside the very first write group is reached from a backup of n
     await f.restore({ target: { seq }, timeline: 1, to: `beside-${value}` });
   }
 });
+
+t.test('a line that an older copy of the data left is known as far as its backups and tags are', async (t) => {
+  const m = machine(t);
+  const first = await m.open();
+  await first.create();
+  await first.set('n', '1');
+  await first.close();
+  m.keepCopy();
+  const second = await m.open();
+  await second.set('n', '2');
+  const backup = await second.backup.info(await second.create({ type: 'incremental' }));
+  const tag = await second.backup.tag('later');
+  await second.close();
+  m.putCopyBack();
+  const third = await m.open();
+  t.teardown(() => third.close());
+  t.equal(third.keyspace.position.timeline, 2);
+  t.equal((await third.backup.window())[0]?.to, tag.timestamp, 'WINDOW claims it');
+  for (const at of [backup.timestamp as string, tag.timestamp]) {
+    await third.restore({ target: { at }, timeline: 1 });
+    t.equal(await third.get('n'), '2', at);
+  }
+});
+
+t.test('a second record of how a line was left does not lower its known end', async (t) => {
+  const store = await openLocalStore(scratch(t));
+  t.teardown(() => store.close());
+  const timelines = new Timelines(store, silentLog());
+  const at = (second: number): string => `2026-03-01T00:00:0${second}.000000Z`;
+  const line = { fork_sequence: 0, fork_at: null, fork_commit_count: 0, backup: null };
+  await timelines.put({ ...line, timeline: 1, parent: null, created_at: at(0), reason: 'created' });
+  for (const [timeline, sequence, second] of [
+    [2, 10, 5],
+    [3, 7, 4],
+    [4, 10, 6],
+    [5, 10, 5],
+  ] as const) {
+    const left = { timeline: 1, sequence, commit_count: sequence, at: at(second) };
+    await timelines.put({ ...line, timeline, parent: 1, created_at: at(7), reason: 'diverged', left });
+  }
+  const known = timelines.lines(null).find(({ timeline }) => timeline === 1);
+  t.match(known, { endSequence: 10, endedUs: parseTime(at(6)).us });
+});
