@@ -147,3 +147,72 @@ t.test('a second record of how a line was left does not lower its known end', as
   const known = timelines.lines(null).find(({ timeline }) => timeline === 1);
   t.match(known, { endSequence: 10, endedUs: parseTime(at(6)).us });
 });
+
+t.test('a tag keeps the number of its timeline, and tells that an older copy was put back', async (t) => {
+  const m = machine(t);
+  const first = await m.open();
+  await first.set('n', 'tagged');
+  const full = await first.create();
+  await first.set('n', 'left');
+  await first.close();
+  m.keepCopy();
+  const second = await m.open();
+  await second.restore({ backup: full });
+  const tag = await second.backup.tag('kept');
+  t.equal(tag.timeline, 2);
+  await second.close();
+  m.putCopyBack();
+  const third = await m.open();
+  t.teardown(() => third.close());
+  t.equal(third.keyspace.position.timeline, 3, 'the older copy goes on under a number of its own');
+  await third.set('n', 'other');
+  const { timeline_new: timeline } = await third.restore({ target: { seq: third.keyspace.position.sequence } });
+  t.equal(timeline, 4);
+  await third.set('n', 'more');
+  await third.create();
+  t.match(await third.backup.tags(), [{ name: 'kept', timeline: 2, reachable: 1 }]);
+  await third.restore({ target: { tag: 'kept' } });
+  t.equal(await third.get('n'), 'tagged');
+});
+
+t.test('a tag beyond the end of an older copy never names what the copy does later', async (t) => {
+  const m = machine(t, { archive: () => false });
+  const first = await m.open();
+  await first.set('n', '1');
+  await first.close();
+  m.keepCopy();
+  const second = await m.open();
+  await second.set('n', '2');
+  const { sequence } = await second.backup.tag('lost');
+  await second.close();
+  m.putCopyBack();
+  const third = await m.open();
+  t.teardown(() => third.close());
+  await third.set('n', 'other');
+  t.equal(third.keyspace.position.sequence, sequence, 'the same sequence');
+  await third.create();
+  t.match(await third.backup.tags(), [{ name: 'lost', reachable: 0 }]);
+  await t.rejects(third.restore({ target: { tag: 'lost' } }), { code: /^(PITRRANGE|WALGAP)$/ });
+});
+
+t.test('after an older copy was put back the commit clock begins after every line that is archived', async (t) => {
+  const clock = movableClock();
+  const m = machine(t, { clock });
+  const first = await m.open();
+  await first.set('n', '1');
+  const full = await first.create();
+  await first.close();
+  m.keepCopy();
+  const second = await m.open();
+  await second.restore({ backup: full });
+  clock.move(HOUR_US);
+  await second.set('n', '2');
+  const us = second.keyspace.position.lastCommitUs;
+  await second.close();
+  m.putCopyBack();
+  clock.move(-2 * HOUR_US);
+  const third = await m.open();
+  t.teardown(() => third.close());
+  await third.set('n', '3');
+  t.ok(third.keyspace.position.lastCommitUs > us, `${third.keyspace.position.lastCommitUs} is after ${us}`);
+});
