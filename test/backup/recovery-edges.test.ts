@@ -67,6 +67,21 @@ t.test(
   },
 );
 
+t.test('WINDOW and RESTORE with a target plan with what their own capture found, whatever runs beside', async (t) => {
+  const f = await fixture(t, { archive: () => false, intervalMs: 1 });
+  await f.set('n', '0');
+  await f.create();
+  for (let i = 1; i <= 40; i += 1) {
+    await f.set('n', String(i));
+    const us = f.keyspace.written().throughUs;
+    const to = (await f.backup.window()).at(-1)?.to ?? '';
+    t.ok(parseTime(to).us > us, `the line is known through ${to}`);
+    const target = { at: to };
+    const asked = { backup: 'LATEST', target, timeline: null, to: null, ifTimeline: null } as const;
+    t.equal((await f.backup.restoreDryRun(asked)).sequence, f.keyspace.position.sequence);
+  }
+});
+
 t.test('a sequence at which lines part is reached from a backup of the child where the parent is lost', async (t) => {
   const f = await fixture(t);
   await f.set('n', '1');
