@@ -4,9 +4,9 @@
  */
 import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
-import { formatTime } from '../base/time.js';
+import { formatTime, parseTime } from '../base/time.js';
 import type { Database } from '../engine/types.js';
-import { chainAnchor, type TimelineRecord } from '../format/index.js';
+import { chainAnchor, type Tag, type TimelineRecord } from '../format/index.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
 import { type CommonPoint, whereTheyPart } from './archive-start.js';
@@ -30,17 +30,19 @@ export async function removeUnlivedTimelines(context: LineContext): Promise<void
   // One that cannot be read may say whose parent a line is.
   if (repository.timelines.someUnreadable) return;
   const live = directory.live?.timeline ?? 0;
+  const tags = await repository.knownTags();
   for (const { timeline } of repository.timelines.records()) {
-    if (timeline <= live || isLived(context, timeline)) continue;
+    if (timeline <= live || isLived(context, timeline, tags)) continue;
     await repository.timelines.remove(timeline);
     log.info('the record of a timeline that never began was removed', { timeline });
   }
 }
 
-function isLived(context: LineContext, timeline: number): boolean {
+function isLived(context: LineContext, timeline: number, tags: readonly Tag[]): boolean {
   const { segments, catalog, timelines } = context.repository;
   return (
     segments.timelines().includes(timeline) ||
+    tags.some((tag) => tag.timeline === timeline) ||
     catalog.entries().some((entry) => entry.manifest === null || entry.manifest.timeline === timeline) ||
     timelines.records().some(({ parent, left }) => parent === timeline || left?.timeline === timeline)
   );
@@ -51,9 +53,10 @@ export async function findEnd(context: LineContext, database: Database): Promise
   const { live, repository, directory, log } = context;
   const timeline = directory.live?.timeline ?? 1;
   await salvageLast(repository, timeline, log);
+  raiseClock(context);
   const position = await live.pausedBetweenGroups(async (at) => at);
   const parted = await whereTheyPart({ database, mark: live.commitMark, position }, repository, timeline);
-  const ahead = knownAhead(context, timeline, position.sequence);
+  const ahead = await knownAhead(context, timeline, position.sequence);
   if (parted !== null || ahead !== null) {
     return beginTimeline(
       context,
@@ -75,21 +78,36 @@ export async function findEnd(context: LineContext, database: Database): Promise
           commits: last.commitsBefore + last.commits,
           lastUs: last.lastUs,
         };
-  live.raiseClock(end.lastUs);
   // While nothing is archived continuously, increments rest on the newest full.
   return context.isOn ? end : ((await newestFull(context, end)) ?? end);
 }
 
-/** Why the live database must be an older copy, seen from backups and timelines; null: nothing says so. */
-function knownAhead(context: LineContext, timeline: number, sequence: number): string | null {
+/** What is written from now on comes after every line that is known, also where the live database is an older copy. */
+function raiseClock({ live, repository }: LineContext): void {
+  const { segments, timelines } = repository;
+  for (const timeline of segments.timelines()) live.raiseClock(segments.lastUsable(timeline)?.header?.lastUs ?? 0);
+  for (const { created_at, left } of timelines.records()) {
+    live.raiseClock(parseTime(created_at).us);
+    if (left != null) live.raiseClock(parseTime(left.at).us);
+  }
+}
+
+/** Why the live database must be an older copy, seen from backups, timelines and tags; null: nothing says so. */
+async function knownAhead(context: LineContext, timeline: number, sequence: number): Promise<string | null> {
   const { repository } = context;
+  const tags = await repository.knownTags();
   const later = repository.timelines
     .records()
-    .find((record) => record.timeline > timeline && isLived(context, record.timeline));
+    .find((record) => record.timeline > timeline && isLived(context, record.timeline, tags));
   if (later !== undefined) return `timeline ${timeline} was left for timeline ${later.timeline}`;
   for (const { id, manifest } of repository.catalog.entries()) {
     if (manifest !== null && manifest.timeline === timeline && manifest.sequence_to > sequence) {
       return `backup ${id} of timeline ${timeline} is at sequence ${manifest.sequence_to}, the live database at ${sequence}`;
+    }
+  }
+  for (const tag of tags) {
+    if (tag.timeline > timeline || (tag.timeline === timeline && tag.sequence > sequence)) {
+      return `tag '${tag.name}' is at sequence ${tag.sequence} of timeline ${tag.timeline}, the live database at ${sequence} of ${timeline}`;
     }
   }
   return null;
@@ -101,7 +119,6 @@ async function beginTimeline(context: LineContext, at: CommonPoint, why: string)
   const parent = directory.live?.timeline ?? 1;
   assert(database !== null, 'a timeline begins on an open database');
   const last = repository.segments.lastUsable(parent)?.header ?? null;
-  if (last !== null) live.raiseClock(last.lastUs);
   const timeline = await repository.nextTimeline();
   const record: TimelineRecord = {
     timeline,

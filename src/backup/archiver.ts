@@ -56,8 +56,8 @@ const WAL_BYTES = 'rocksdb.wal.bytes';
 export class Archiver {
   readonly #options: ArchiverOptions;
   #capture: Capture | null = null;
-  /** The current line is known complete through this moment, as of the last turn that archived everything. */
-  #completeThroughUs: number | null = null;
+  /** As of the last turn that archived everything: the current line ends at this sequence, and has no later commit up to the moment. */
+  #complete: { sequence: number; throughUs: number } | null = null;
   /** When everything was archived last, by the wall clock; at first when the server began. */
   #caughtUpUs: number;
   #walBytes = 0;
@@ -144,7 +144,7 @@ export class Archiver {
       return false;
     }
     if (!settings.archive()) {
-      this.#completeThroughUs = null;
+      this.#complete = null;
       return false;
     }
     return this.#captureWritten();
@@ -155,7 +155,7 @@ export class Archiver {
     const walBytes = this.#walTicker();
     const { sequence, throughUs } = this.#options.live.written();
     const captured = await this.#through(sequence, signal);
-    this.#completeThroughUs = throughUs;
+    this.#complete = { sequence, throughUs };
     this.#caughtUpUs = this.#options.clock.nowUs();
     this.#walBytes = walBytes;
     return captured > 0;
@@ -175,7 +175,7 @@ export class Archiver {
 
   /**
    * Archives what the log holds now, so that now is reachable. While continuous archiving is off only where a backup of
-   * the live line is there for it to rest on. Throws what keeps it from that.
+   * the live line is there for it to rest on. Throws what keeps it from that. `line()` in the same turn says how far that is.
    */
   async captureNow(signal?: AbortSignal): Promise<void> {
     if (!this.on && !this.#rests()) return;
@@ -251,7 +251,7 @@ export class Archiver {
   async detach(): Promise<void> {
     const capture = this.#capture;
     this.#capture = null;
-    this.#completeThroughUs = null;
+    this.#complete = null;
     await capture?.close();
   }
 
@@ -390,8 +390,11 @@ export class Archiver {
   line(): LiveLine | null {
     const { live, directory, repository } = this.#options;
     if (directory.live === null || !repository.isOwn) return null;
-    const sequence = live.database?.latestSequence() ?? null;
-    return { timeline: directory.live.timeline, sequence, completeThroughUs: this.#completeThroughUs };
+    const { timeline } = directory.live;
+    if (this.#complete !== null) {
+      return { timeline, sequence: this.#complete.sequence, completeThroughUs: this.#complete.throughUs };
+    }
+    return { timeline, sequence: live.database?.latestSequence() ?? null, completeThroughUs: null };
   }
 
   /** Where what is archived ends; null: not attached. */

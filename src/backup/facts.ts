@@ -5,13 +5,13 @@
 import { parseTime } from '../base/time.js';
 import type { Tag } from '../format/index.js';
 import type { BackupEntry } from './catalog.js';
-import type { Base, Point, RecoveryFacts } from './recovery.js';
+import type { Base, Point, RecoveryFacts, Timeline } from './recovery.js';
 import type { Repository } from './repository.js';
 
 /** The live line as the archive knows it. */
 export interface LiveLine {
   timeline: number;
-  /** The last sequence of the live database; null: it is not open. */
+  /** The last sequence of the live database at `completeThroughUs`, where that is known, else now; null: it is not open. */
   sequence: number | null;
   /** null: nothing is archived, or the archive is behind. */
   completeThroughUs: number | null;
@@ -23,14 +23,31 @@ export interface LiveLine {
  */
 export function recoveryFacts(repository: Repository, live: LiveLine | null, tags: readonly Tag[] = []): RecoveryFacts {
   const complete = repository.catalog.entries().filter((entry) => entry.status === 'complete');
+  const points = [...pointsOf(complete), ...tags.map(pointOf)];
+  const coverage = repository.segments.coverage();
+  const seen = [...points, ...coverage.map(({ timeline, to, lastUs }) => ({ timeline, sequence: to, us: lastUs }))];
   return {
-    timelines: repository.timelines.lines(live),
+    timelines: repository.timelines.lines(live).map((line) => endedAfter(line, seen)),
     bases: basesOf(complete),
-    coverage: repository.segments.coverage(),
-    points: [...pointsOf(complete), ...tags.map(pointOf)],
+    coverage,
+    points,
     current: live?.timeline ?? null,
     completeThroughUs: live?.completeThroughUs ?? null,
   };
+}
+
+/**
+ * A line that ended was there at least as long as it was seen. An older copy of the data that was put back leaves it where
+ * the archive ends, and a backup or a tag may be later.
+ */
+function endedAfter(line: Timeline, seen: readonly Point[]): Timeline {
+  if (line.endedUs === null) return line;
+  let end = { sequence: line.endSequence ?? 0, us: line.endedUs };
+  for (const { timeline, sequence, us } of seen) {
+    if (timeline !== line.timeline || sequence < end.sequence) continue;
+    end = { sequence, us: Math.max(end.us, us) };
+  }
+  return { ...line, endedUs: end.us, endSequence: end.sequence };
 }
 
 /** Every full, and the files of a full whose own manifest is gone, as long as an increment names them. */

@@ -73,9 +73,10 @@ export class Moments {
   }
 
   async window(): Promise<WindowRecord[]> {
-    await this.#captureNow();
+    const { repository } = this.#options;
+    const line = await this.#captureNow();
     await this.#refresh();
-    return windows(this.#facts(await this.#tags()));
+    return windows(recoveryFacts(repository, line, await repository.knownTags()));
   }
 
   /** From what is in memory: for INFO, which is asked often. */
@@ -108,21 +109,23 @@ export class Moments {
         },
       );
     }
-    await this.#captureNow(signal);
+    const line = await this.#captureNow(signal);
     await this.#refresh();
-    return sourceOfTarget(repository, this.#line(), { target, timeline, backup, tags: await this.#tags() });
+    return sourceOfTarget(repository, line, { target, timeline, backup, tags: await repository.knownTags() });
   }
 
-  async #captureNow(signal?: AbortSignal): Promise<void> {
+  /** Answers how far the live line is known then: a later turn may know less, with archiving off. */
+  async #captureNow(signal?: AbortSignal): Promise<LiveLine | null> {
     const { archiver, live, log } = this.#options;
-    if (archiver === null || live.database === null) return;
-    // What is archived already can be restored all the same.
-    await archiver
-      .turn(() => archiver.captureNow(signal), signal)
-      .catch((error: unknown) => {
+    if (archiver === null || live.database === null) return this.#line();
+    return archiver.turn(async () => {
+      // What is archived already can be restored all the same.
+      await archiver.captureNow(signal).catch((error: unknown) => {
         signal?.throwIfAborted();
         log.warn('what the log holds could not be archived', { error });
       });
+      return archiver.line();
+    }, signal);
   }
 
   async #refresh(): Promise<void> {
@@ -138,15 +141,6 @@ export class Moments {
 
   #facts(tags: readonly Tag[] = []): RecoveryFacts {
     return recoveryFacts(this.#options.repository, this.#line(), tags);
-  }
-
-  /** For what they tell beside their names: damaged ones tell nothing. */
-  async #tags(): Promise<Tag[]> {
-    const { repository, log } = this.#options;
-    return readTags(repository.store).catch((error: unknown) => {
-      log.warn('tags could not be read', { error });
-      return [];
-    });
   }
 }
 

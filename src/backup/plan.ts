@@ -79,6 +79,21 @@ export function resolveSequence(
   return { timeline: line.timeline, sequence };
 }
 
+/**
+ * The lines that have this sequence, seen from where `resolveSequence` was asked: the one that it names, and those that
+ * fork right there. They all have the same state; where the commits of the one are lost, a backup of another leads to it.
+ */
+export function linesAt(
+  resolved: { timeline: number; sequence: number },
+  timelines: readonly Timeline[],
+  seenFrom: number,
+): number[] {
+  const lines = historyOf(timelines).lineage(seenFrom);
+  const at = lines.findIndex(({ timeline }) => timeline === resolved.timeline);
+  const forks = lines.slice(0, Math.max(at, 0)).filter(({ forkSequence }) => forkSequence === resolved.sequence);
+  return [resolved.timeline, ...forks.map(({ timeline }) => timeline).reverse()];
+}
+
 /** The cheapest way to a commit. `onlyBase`: from this backup's base, or not at all. */
 export function planPath(
   target: { timeline: number; sequence: number },

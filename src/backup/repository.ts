@@ -18,6 +18,7 @@ import {
   formatNumber,
   parseNumber,
   type RepositoryHeader,
+  type Tag,
   type TimelineRecord,
 } from '../format/index.js';
 import type { Log } from '../observability/log.js';
@@ -26,6 +27,7 @@ import { Catalog } from './catalog.js';
 import { sweepRepository } from './garbage.js';
 import type { RepositoryMemory } from './known-repository.js';
 import { Segments } from './segments.js';
+import { readTags } from './tags.js';
 import { Timelines } from './timelines.js';
 
 export interface RepositoryOptions {
@@ -336,10 +338,23 @@ export class Repository {
     await this.timelines.put(timeline);
   }
 
-  /** A number that no timeline here has, nor the live one, nor any segment. */
+  /** A number that no timeline here has, nor the live one, nor any segment, backup or tag. */
   async nextTimeline(): Promise<number> {
     await this.timelines.refresh();
-    return Math.max(this.#options.timeline(), this.timelines.highest, ...this.segments.timelines()) + 1;
+    const used = [
+      ...this.segments.timelines(),
+      ...this.catalog.entries().map(({ manifest }) => manifest?.timeline ?? 0),
+      ...(await this.knownTags()).map(({ timeline }) => timeline),
+    ];
+    return Math.max(this.#options.timeline(), this.timelines.highest, ...used) + 1;
+  }
+
+  /** For what they tell beside their names: damaged ones tell nothing. */
+  async knownTags(): Promise<Tag[]> {
+    return readTags(this.store).catch((error: unknown) => {
+      this.#options.log.warn('tags could not be read', { error });
+      return [];
+    });
   }
 
   async close(): Promise<void> {

@@ -14,7 +14,7 @@ import { dirname, join } from 'node:path';
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { fsyncDirectory, makeDirectory, removeTree, renameDurably } from '../base/fs.js';
-import { formatTime } from '../base/time.js';
+import { formatTime, parseTime } from '../base/time.js';
 import type { Database } from '../engine/types.js';
 import type { DataDirectory, KeptDatabase } from './data-directory.js';
 import { emptiness, isRocksDirectory } from './data-directory.js';
@@ -201,6 +201,8 @@ export async function restorePrevious(
     const position = await context.readPosition(database, kept.keyspace);
     // One that was not open when it was replaced has to say itself where it stands.
     const left = kept.sequence === null ? Math.max(kept.timeline, position?.timeline ?? 0) : kept.timeline;
+    const keptUs = await keptThrough(context, { timeline: left, sequence, replacedAtUs: kept.replaced_at_us });
+    const forkAt = formatTime(Math.max(keptUs, position?.lastCommitUs ?? 0));
     const swapped = await swap(
       context,
       directory,
@@ -213,7 +215,7 @@ export async function restorePrevious(
         fork: {
           parent: left,
           forkSequence: sequence,
-          forkAt: formatTime(kept.replaced_at_us),
+          forkAt,
           forkCommitCount: position?.commitCount ?? kept.commit_count ?? 0,
           reason: 'previous',
           backup: null,
@@ -226,7 +228,7 @@ export async function restorePrevious(
       id: null,
       target: 'in-place',
       sequence,
-      timestamp: formatTime(kept.replaced_at_us),
+      timestamp: forkAt,
       timeline: left,
       commits_replayed: 0,
       bytes: 0,
@@ -247,6 +249,22 @@ export async function restorePrevious(
     // It may lead back to a database whose repository this is not, or not yet have led to the one whose it is.
     context.repository.letGo();
   }
+}
+
+/**
+ * Through which moment of the commit clock the kept line lasted. The wall clock, which says when it was replaced, may lie
+ * before its last commits; it counts only where no record tells.
+ */
+async function keptThrough(
+  { repository, log }: RestoreContext,
+  kept: { timeline: number; sequence: number; replacedAtUs: number },
+): Promise<number> {
+  // The way back must work without the repository too.
+  await repository.timelines.refresh().catch((error: unknown) => log.warn('timelines could not be read', { error }));
+  const told = repository.timelines
+    .records()
+    .flatMap(({ left }) => (left?.timeline === kept.timeline && left.sequence === kept.sequence ? [left.at] : []));
+  return told.length === 0 ? kept.replacedAtUs : Math.max(...told.map((at) => parseTime(at).us));
 }
 
 async function openKept(context: RestoreContext, directory: DataDirectory, kept: KeptDatabase): Promise<Database> {

@@ -3,13 +3,14 @@
  * the segment that holds the target is read, and says which commit that is: its sequence, count and time are what the
  * restored state must have. A sequence inside a commit is nowhere.
  */
+import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
 import { formatTime, parseTime } from '../base/time.js';
 import { iterateRecords, lastSequence, type Tag } from '../format/index.js';
 import type { BackupEntry } from './catalog.js';
 import { baseOf, type LiveLine, recoveryFacts } from './facts.js';
 import { History } from './history.js';
-import { planForTime, planPath, resolveSequence, resolveTime } from './plan.js';
+import { linesAt, planForTime, planPath, resolveSequence, resolveTime } from './plan.js';
 import { reachableText, unreachable, unreachableTime } from './plan-errors.js';
 import type { RecoveryFacts, RecoveryPath } from './recovery.js';
 import type { Repository } from './repository.js';
@@ -70,11 +71,14 @@ async function planned(
 ): Promise<Source> {
   const { target } = request;
   if (target.kind === 'time') return byTime(repository, facts, current, target.us, request);
-  const { timeline, sequence } =
-    target.kind === 'tag' ? target.tag : resolveSequence(target.sequence, facts.timelines, current, request.timeline);
-  requireAfter(request.backup, { timeline, sequence });
   const { bases, coverage, timelines } = facts;
-  const path = planPath({ timeline, sequence }, bases, coverage, timelines, request.backup?.id);
+  const resolved =
+    target.kind === 'tag' ? target.tag : resolveSequence(target.sequence, timelines, current, request.timeline);
+  const { sequence } = resolved;
+  requireAfter(request.backup, resolved);
+  const plan = (timeline: number) => planPath({ timeline, sequence }, bases, coverage, timelines, request.backup?.id);
+  const lines = target.kind === 'tag' ? [resolved.timeline] : linesAt(resolved, timelines, request.timeline ?? current);
+  const { timeline, path } = firstOf(lines, plan);
   const timestamp = target.kind === 'tag' ? target.tag.timestamp : null;
   return build(
     repository,
@@ -83,6 +87,26 @@ async function planned(
     timestamp,
     timeline,
   );
+}
+
+/** The way on the first of these lines that has one; what is wrong with the first where none has. */
+function firstOf(
+  [first, ...others]: readonly number[],
+  plan: (timeline: number) => RecoveryPath,
+): { timeline: number; path: RecoveryPath } {
+  assert(first !== undefined, 'a target lies on a line');
+  try {
+    return { timeline: first, path: plan(first) };
+  } catch (error) {
+    for (const timeline of others) {
+      try {
+        return { timeline, path: plan(timeline) };
+      } catch {
+        // The first one says it better.
+      }
+    }
+    throw error;
+  }
 }
 
 async function byTime(

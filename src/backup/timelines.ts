@@ -91,7 +91,10 @@ export class Timelines {
   /** As recovery is planned over them; `current` is the live one, whose end is open. */
   lines(current: { timeline: number; sequence: number | null } | null): Timeline[] {
     const ends = new Map<number, NonNullable<TimelineRecord['left']>>();
-    for (const { left } of this.records()) if (left != null) ends.set(left.timeline, left);
+    for (const { left } of this.records()) {
+      const known = left == null ? undefined : ends.get(left.timeline);
+      if (left != null && (known === undefined || isLater(left, known))) ends.set(left.timeline, left);
+    }
     return this.records().map((record) => {
       const isCurrent = record.timeline === current?.timeline;
       const end = isCurrent ? undefined : ends.get(record.timeline);
@@ -107,4 +110,10 @@ export class Timelines {
       };
     });
   }
+}
+
+/** A line may be left more than once, by older copies of its data: the one that knows most of it counts. */
+function isLater(left: NonNullable<TimelineRecord['left']>, known: NonNullable<TimelineRecord['left']>): boolean {
+  if (left.sequence !== known.sequence) return left.sequence > known.sequence;
+  return parseTime(left.at).us > parseTime(known.at).us;
 }

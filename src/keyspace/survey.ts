@@ -71,7 +71,13 @@ export async function readPosition(database: Database, kind: KeyspaceKind): Prom
   const sequence = database.latestSequence();
   if (record === undefined) {
     if (sequence > 0)
-      throw new CairnError('BACKUPVERIFY', `the database ${database.path} has ${sequence} changes but no state record`);
+      throw new CairnError(
+        'BACKUPVERIFY',
+        `the database ${database.path} has ${sequence} changes but no state record`,
+        {
+          details: { kind: 'stateless' },
+        },
+      );
     return {
       sequence,
       timeline: 1,
