@@ -8,7 +8,7 @@ import { type Fixture, openFixture } from '../support/backup-fixture.js';
 import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 
-t.setTimeout(120_000);
+t.setTimeout(175_000);
 
 interface Archive {
   f: Fixture;
