@@ -69,6 +69,8 @@ export async function whereTheyPart(
   // The live database stands where the archive begins: nothing came after that it could have in common.
   const { lastCommitUs, commitCount } = live.position;
   if (sequence === begin.sequence && commitCount === begin.commitCount) return { ...begin, timeUs: lastCommitUs };
+  // It stands before that: what comes after it the archive does not have from here, wherever the archive begins.
+  if (sequence < begin.sequence) return { sequence, commitCount, timeUs: lastCommitUs };
   return { ...begin, timeUs: null };
 }
 

@@ -231,3 +231,37 @@ t.test('after an older copy was put back the commit clock begins after every lin
   await third.set('n', '3');
   t.ok(third.keyspace.position.lastCommitUs > us, `${third.keyspace.position.lastCommitUs} is after ${us}`);
 });
+
+t.test('an older copy from before the first archived commit goes on from where it ends', async (t) => {
+  const m = machine(t, { archive: () => false });
+  const first = await m.open();
+  await first.create();
+  await first.set('n', '1');
+  const { sequence } = first.keyspace.position;
+  await first.close();
+  m.keepCopy();
+  const second = await m.open();
+  for (let i = 2; i <= 9; i += 1) await second.set('n', String(i));
+  await second.create();
+  await second.set('n', '10');
+  await second.create({ type: 'incremental' });
+  await second.close();
+  m.putCopyBack();
+  const third = await m.open();
+  t.teardown(() => third.close());
+  t.equal(third.keyspace.position.timeline, 2);
+  await third.set('n', 'a');
+  await third.create();
+  const seqs: [number, string][] = [];
+  for (const value of ['b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']) {
+    await third.set('n', value);
+    seqs.push([third.keyspace.position.sequence, value]);
+  }
+  const windows = await third.backup.window();
+  t.equal(windows.at(-1)?.sequence_to, third.keyspace.position.sequence);
+  t.ok(sequence < (windows.at(-1)?.sequence_from ?? 0));
+  for (const [seq, value] of seqs) {
+    await third.restore({ target: { seq }, timeline: 2 });
+    t.equal(await third.get('n'), value);
+  }
+});
