@@ -70,7 +70,7 @@ export async function findEnd(context: LineContext, database: Database): Promise
     last == null
       ? record === null
         ? await endAt(context, position)
-        : startOf(record)
+        : await startOfLine(context, record, position)
       : {
           timeline,
           sequence: last.sequenceTo,
@@ -225,6 +225,16 @@ export async function newestFull(context: LineContext, end: ChainEnd): Promise<C
     commits: cut.commit_count,
     lastUs: end.lastUs,
   };
+}
+
+/**
+ * Where a line is archived from that has no segment yet. The log of an adopted database has the commits of the program
+ * that wrote it, which the keyspace never counted, and no backup rests on them: its archive begins with the present.
+ */
+async function startOfLine(context: LineContext, record: TimelineRecord, position: Position): Promise<ChainEnd> {
+  const start = startOf(record);
+  const isAdopted = context.live.kind === 'raw' && isUntouched(context, start);
+  return isAdopted ? endAt(context, position) : start;
 }
 
 /** A line's chain before its first commit. */

@@ -247,12 +247,13 @@ t.test(
     const first = await startServer(t, { dir, args });
     await (await first.client()).set('acknowledged', '1');
     await first.stop();
-    // A database that was just opened has an empty memtable.
-    const server = await startServer(t, { dir, args });
-    const client = await server.client();
-    const watcher = await server.client();
     const big = randomBytes(3 * MB).toString('latin1');
-    for (let round = 0; round < 3; round += 1) {
+    let content: unknown;
+    for (let round = 0; round < 2; round += 1) {
+      // A database that was just opened has an empty memtable.
+      const server = await startServer(t, { dir, args });
+      const client = await server.client();
+      const watcher = await server.client();
       disk.fillUpTo(MB);
       await t.rejects(client.set('refused', big), { message: /^MISCONF / });
       await t.rejects(
@@ -267,14 +268,12 @@ t.test(
       t.equal(await client.get('refused'), null, 'what was refused is not there');
       t.equal(await client.set(`after:${round}`, '1'), 'OK');
       t.equal(await watcher.multi().set('x', '1').exec(), null, 'what was watched is doubtful');
-      t.match(await admin(client, 'CREATE', 'VERIFY'), { status: 'complete' });
-      // Empties the memtable once more.
       await load(client, 2, `round:${round}`);
+      const { id } = await admin<{ id: number }>(client, 'CREATE', 'FULL');
+      t.match(await admin(client, 'VERIFY', id, 'DEEP'), { status: 'VALID' });
+      content = await dump(client);
+      await server.stop();
     }
-    const { id } = await admin<{ id: number }>(client, 'CREATE', 'FULL');
-    t.match(await admin(client, 'VERIFY', id, 'DEEP'), { status: 'VALID' });
-    const content = await dump(client);
-    await server.stop();
     const again = await startServer(t, { dir, args });
     t.same(await dump(await again.client()), content);
     await again.stop();
