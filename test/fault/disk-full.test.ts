@@ -236,7 +236,7 @@ t.test(
 );
 
 t.test(
-  'A4: the first write after a flush meets the end of the disk: refused, and resumed without a restart once there is room',
+  'the first write after a flush meets the end of the disk: refused, and resumed without a restart once there is room',
   { skip },
   async (t) => {
     // RocksDB cannot go on here by itself: it would write through the writer that failed, and abort.
