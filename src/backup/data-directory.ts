@@ -20,7 +20,7 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../base/errors.js';
-import { atomicWriteFile, makeDirectory, removeTree } from '../base/fs.js';
+import { atomicWriteFile, makeDirectory, removeFile, removeTree, TEMPORARY_PREFIX } from '../base/fs.js';
 import { decodeDocument, encodeDocument } from '../format/document.js';
 import type { KeyspaceKind } from '../keyspace/port.js';
 
@@ -71,6 +71,7 @@ export class DataDirectory {
    */
   static async open(path: string, kind: KeyspaceKind): Promise<DataDirectory> {
     await makeDirectory(path);
+    await removeUnfinished(path);
     const bytes = await readFile(join(path, 'LIVE')).catch((error: NodeJS.ErrnoException) => {
       if (error.code === 'ENOENT') return null;
       throw error;
@@ -238,4 +239,9 @@ function unusable(path: string, what: string): CairnError {
   return new CairnError('MISCONF', `the live database did not open: ${what} in ${path}`, {
     hint: 'Nothing was changed. Restore in place with ADMIN.BACKUP RESTORE, or put LIVE back from a copy and restart.',
   });
+}
+
+/** Removes what a killed server had not finished writing beside LIVE. */
+async function removeUnfinished(path: string): Promise<void> {
+  for (const name of await readdir(path)) if (name.startsWith(TEMPORARY_PREFIX)) await removeFile(join(path, name));
 }
