@@ -9,6 +9,7 @@ import type { Database } from '../engine/types.js';
 import { chainAnchor, type TimelineRecord } from '../format/index.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
+import { correctRawCount } from './archive-count.js';
 import { type CommonPoint, whereTheyPart } from './archive-start.js';
 import type { ChainEnd } from './capture.js';
 import type { DataDirectory } from './data-directory.js';
@@ -73,7 +74,9 @@ export async function findEnd(context: LineContext, database: Database): Promise
         };
   live.raiseClock(end.lastUs);
   // While nothing is archived continuously, increments rest on the newest full.
-  return context.isOn ? end : ((await newestFull(context, end)) ?? end);
+  const line = context.isOn ? end : ((await newestFull(context, end)) ?? end);
+  await correctRawCount(context, database, line, position);
+  return line;
 }
 
 /** Why the live database must be an older copy, seen from backups and timelines; null: nothing says so. */
@@ -91,7 +94,7 @@ function knownAhead(context: LineContext, timeline: number, sequence: number): s
   return null;
 }
 
-async function beginTimeline(context: LineContext, at: CommonPoint, why: string): Promise<ChainEnd> {
+export async function beginTimeline(context: LineContext, at: CommonPoint, why: string): Promise<ChainEnd> {
   const { live, repository, directory, log } = context;
   const { database } = live;
   const parent = directory.live?.timeline ?? 1;
