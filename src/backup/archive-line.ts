@@ -9,6 +9,7 @@ import type { Database } from '../engine/types.js';
 import { chainAnchor, type Tag, type TimelineRecord } from '../format/index.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
+import { correctRawCount } from './archive-count.js';
 import { type CommonPoint, whereTheyPart } from './archive-start.js';
 import type { ChainEnd } from './capture.js';
 import type { DataDirectory } from './data-directory.js';
@@ -79,7 +80,9 @@ export async function findEnd(context: LineContext, database: Database): Promise
           lastUs: last.lastUs,
         };
   // While nothing is archived continuously, increments rest on the newest full.
-  return context.isOn ? end : ((await newestFull(context, end)) ?? end);
+  const line = context.isOn ? end : ((await newestFull(context, end)) ?? end);
+  await correctRawCount(context, database, line, position);
+  return line;
 }
 
 /** What is written from now on comes after every line that is known, also where the live database is an older copy. */
@@ -113,7 +116,7 @@ async function knownAhead(context: LineContext, timeline: number, sequence: numb
   return null;
 }
 
-async function beginTimeline(context: LineContext, at: CommonPoint, why: string): Promise<ChainEnd> {
+export async function beginTimeline(context: LineContext, at: CommonPoint, why: string): Promise<ChainEnd> {
   const { live, repository, directory, log } = context;
   const { database } = live;
   const parent = directory.live?.timeline ?? 1;

@@ -13,7 +13,16 @@ import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
-import { endAt, findEnd, isUntouched, type LineContext, newestFull, removeUnlivedTimelines } from './archive-line.js';
+import { disagreement } from './archive-count.js';
+import {
+  beginTimeline,
+  endAt,
+  findEnd,
+  isUntouched,
+  type LineContext,
+  newestFull,
+  removeUnlivedTimelines,
+} from './archive-line.js';
 import { Capture, type ChainEnd } from './capture.js';
 import type { DataDirectory } from './data-directory.js';
 import type { LiveLine } from './facts.js';
@@ -166,6 +175,21 @@ export class Archiver {
   /** Attaches, so that what follows in this turn finds the line that the archive goes on with. */
   async ready(): Promise<void> {
     await this.#attach();
+  }
+
+  /**
+   * Before the cut of a full: archives what the log holds, and where archive and database count differently begins a new
+   * timeline, on which they agree. Nothing of it rests on what was counted before.
+   */
+  async agree(): Promise<void> {
+    const { live } = this.#options;
+    await this.#attach();
+    const position = await live.pausedBetweenGroups(async (at) => at);
+    if (this.on) await this.#through(position.sequence);
+    const why = this.#capture === null ? null : disagreement(this.#capture.end, position);
+    if (why === null) return;
+    const { sequence, commitCount } = position;
+    await this.#begin(await beginTimeline(this.#lineContext, { sequence, commitCount, timeUs: null }, why));
   }
 
   /** Whether commits are archived continuously. */

@@ -11,6 +11,7 @@
 import { formatTime } from '../base/time.js';
 import { type BackupState, type FileList, iterateRecords, type Manifest } from '../format/index.js';
 import type { Position } from '../keyspace/port.js';
+import { disagreement } from './archive-count.js';
 import type { ChainEnd } from './capture.js';
 import type { BackupEntry } from './catalog.js';
 import { type CreateContext, type CreateRequest, cleanUp, stateOf, writeManifest } from './create.js';
@@ -67,14 +68,21 @@ export async function createIncrement(
   const release = repository.segments.hold(way.map(({ key }) => key));
   try {
     operation.checkpoint();
-    const content = await describe(repository, found, way, { position, takenAtUs, end });
+    const first = await firstCommit(repository, way[0], found.sequence);
+    const reason = disagreement(end, position) ?? wrongStart(found, first ?? { commits: end.commits });
+    if (reason !== null) return { reason, gap: false };
+    const content = describe(found, way, { position, takenAtUs, end }, first);
+    const cut = stateOf(position, context.live.kind);
     let verifications: BackupState['verifications'] = [];
     if (request.verify) {
       operation.phase = 'verify';
       operation.bytesTotal = content.size;
       const begun = clock.nowUs();
       const files = await checkFiles(repository, id, found.list, 'FULL', operation);
-      const check = joinedChecks(files, await checkSpan(repository, { id, span: content.span }, 'FULL', operation));
+      const check = joinedChecks(
+        files,
+        await checkSpan(repository, { id, span: content.span, cut }, 'FULL', operation),
+      );
       if (check.error !== null) throw check.error;
       verifications = [verificationOf('FULL', check, begun, clock.nowUs())];
     }
@@ -84,7 +92,7 @@ export async function createIncrement(
       type: request.type,
       label: request.label,
       ...content,
-      cut: stateOf(position, context.live.kind),
+      cut,
       pin: request.pin,
       trigger: request.trigger,
     });
@@ -174,16 +182,21 @@ function missingCommits({ parent, sequence }: Foundation, end: ChainEnd): Imposs
   };
 }
 
+/** The files were taken when the database counted other than the archive does; null: they agree. */
+function wrongStart({ parent, sequence, commitCount }: Foundation, first: { commits: number }): string | null {
+  if (first.commits === commitCount) return null;
+  return `at sequence ${sequence} the archive counts ${first.commits} commits, the files of backup ${parent.id} ${commitCount}`;
+}
+
 /** What the manifest says of parent, span and sizes. */
-async function describe(
-  repository: Repository,
+function describe(
   { parent, list, baseId, sequence, commitCount }: Foundation,
   way: readonly SegmentEntry[],
   now: { position: Position; takenAtUs: number; end: ChainEnd },
+  first: FirstCommit | null,
 ) {
   const { position, takenAtUs, end } = now;
   const { timeline } = end;
-  const first = await firstCommit(repository, way[0], sequence);
   const filesSize = list.files.reduce((sum, file) => sum + file.size, 0);
   const isEmpty = sequence === position.sequence;
   return {
@@ -210,19 +223,31 @@ async function describe(
   };
 }
 
-/** Time of the first commit after `sequence`, and the running digest before it; null: there is none. */
+/** The first commit that is not in the files. */
+interface FirstCommit {
+  us: number;
+  /** Before it: the running digest and the commit count. */
+  digest: string;
+  commits: number;
+}
+
+/** null: there is none. */
 async function firstCommit(
   repository: Repository,
   segment: SegmentEntry | undefined,
   sequence: number,
-): Promise<{ us: number; digest: string } | null> {
+): Promise<FirstCommit | null> {
   if (segment === undefined) return null;
   const open = await readKnownSegment(repository, segment.key);
   const { header } = open;
-  if (header.sequenceFrom === sequence) return { us: header.firstUs, digest: header.digestFrom };
+  if (header.sequenceFrom === sequence) {
+    return { us: header.firstUs, digest: header.digestFrom, commits: header.commitsBefore };
+  }
   const before = await proveRecords(open, { sequence });
   const [next] = iterateRecords(open.bytes, before.offset, header.indexOffset);
-  return next === undefined ? null : { us: next.timeUs, digest: before.digest.toString('hex') };
+  if (next === undefined) return null;
+  const commits = header.commitsBefore + before.commits;
+  return { us: next.timeUs, digest: before.digest.toString('hex'), commits };
 }
 
 /** What of the segments' bytes belongs to (from, to], a segment that reaches beyond counting in part. */

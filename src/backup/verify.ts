@@ -85,11 +85,12 @@ export async function checkFiles(
 /** The same for the segments that hold the span of an increment. */
 export async function checkSpan(
   repository: Repository,
-  { id, span }: Pick<Manifest, 'id' | 'span'>,
+  manifest: Pick<Manifest, 'id' | 'span' | 'cut'>,
   mode: 'QUICK' | 'FULL',
   operation: Operation,
   checked: CheckedObjects = new Map(),
 ): Promise<Check> {
+  const { id, span } = manifest;
   const check: Check = { error: null, total: 0, verified: 0, failed: 0, bytes: 0, verdicts: [] };
   if (span === null || span.sequence_from === span.sequence_to) return check;
   const { timeline, sequence_from: from, sequence_to: to } = span;
@@ -122,7 +123,7 @@ export async function checkSpan(
     if (whole === null) return { ...check, error: brokenSpan(repository, id, span) };
     // A damaged segment beside whole ones that hold the same commits harms nobody.
     const sound = { ...check, total: check.verified, failed: 0, verdicts: [] };
-    return mode === 'FULL' ? { ...sound, error: await checkEnds(repository, id, span, whole) } : sound;
+    return mode === 'FULL' ? { ...sound, error: await checkEnds(repository, manifest, span, whole) } : sound;
   } finally {
     release();
   }
@@ -175,7 +176,7 @@ async function judgeSegment(repository: Repository, entry: SegmentEntry, mode: '
 /** The span begins and ends at commits, with the digests and the count that its manifest promises. */
 async function checkEnds(
   repository: Repository,
-  id: number,
+  { id, cut }: Pick<Manifest, 'id' | 'cut'>,
   span: NonNullable<Manifest['span']>,
   way: readonly SegmentEntry[],
 ): Promise<CairnError | null> {
@@ -192,6 +193,7 @@ async function checkEnds(
   compare('a commit that ends at', span.sequence_to, end.sequence);
   compare('the digest there', span.digest_to, end.digest);
   compare('the number of commits', span.commit_count, end.commits - begin.commits);
+  compare('the commit count', cut.commit_count, end.commits);
   if (differences.length === 0) return null;
   return new CairnError('BACKUPCORRUPT', `backup ${id}: its segments have ${differences.join(', ')}`, {
     hint: 'They are of another history than the backup. Restore from another backup; bring the segments back from a copy.',
