@@ -181,11 +181,11 @@ export class Archiver {
    * Before the cut of a full: archives what the log holds, and where archive and database count differently begins a new
    * timeline, on which they agree. Nothing of it rests on what was counted before.
    */
-  async agree(): Promise<void> {
+  async agree(signal?: AbortSignal): Promise<void> {
     const { live } = this.#options;
     await this.#attach();
     const position = await live.pausedBetweenGroups(async (at) => at);
-    if (this.on) await this.#through(position.sequence);
+    if (this.on) await this.#through(position.sequence, signal);
     const why = this.#capture === null ? null : disagreement(this.#capture.end, position);
     if (why === null) return;
     const { sequence, commitCount } = position;

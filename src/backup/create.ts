@@ -132,7 +132,7 @@ export async function createFull(
 /** The cut, with the archive's chain going on from there: increments rest on that. */
 function cutWithChain({ live, directory, archiver }: CreateContext, id: number, { signal }: Operation): Promise<Cut> {
   return archiver.turn(async () => {
-    await archiver.agree();
+    await archiver.agree(signal);
     const cut = await takeCut(live, directory, String(id));
     try {
       await archiver.continueFrom(cut.position, signal);
