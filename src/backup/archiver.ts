@@ -101,6 +101,7 @@ export class Archiver {
         if (!hasBegun) reject(signal.reason);
       };
       signal.addEventListener('abort', abandon, { once: true });
+      if (signal.aborted) abandon();
       turn.then(resolve, reject).finally(() => signal.removeEventListener('abort', abandon));
     });
   }

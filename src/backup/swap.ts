@@ -102,7 +102,7 @@ async function exchange(context: SwapContext, directory: DataDirectory, successo
   };
   // The way back must work without the repository too: it may be what was lost, or full.
   const isWayBack = successor.fork.reason === 'previous';
-  const isOwner = !isWayBack || (await isOwnerOf(repository, successor));
+  const isOwner = !isWayBack || (await isOwnerOf(context, successor));
   const timeline = isOwner ? await repository.nextTimeline() : localTimeline(directory, repository);
   const spared = (what: string) => (error: unknown) => {
     if (!isWayBack) throw error;
@@ -216,10 +216,11 @@ async function lostDatabases(
  * Whether the line of what takes over goes on in this repository: it is there, and the successor's. One of another database
  * must not get a line of its own there, whose parent would be a line that only has the same number.
  */
-async function isOwnerOf(repository: Repository, { databaseId }: Successor): Promise<boolean> {
+async function isOwnerOf({ repository, log }: SwapContext, { databaseId }: Successor): Promise<boolean> {
   try {
     return (await repository.holdForTakeover()).database_id === databaseId;
-  } catch {
+  } catch (error) {
+    log.warn('the repository cannot be asked: the timeline that begins now is not recorded there', { error });
     return false;
   }
 }

@@ -343,7 +343,8 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       return;
     }
     await this.exclusive.run(async () => {
-      if (this.unavailable !== null && this.lost === null) throw this.unavailable;
+      // One that could not be opened anew is what the check is for; after `close` nothing is opened any more.
+      if (this.unavailable !== null && (this.lost === null || this.closing !== null)) throw this.unavailable;
       await this.writer.drain();
       await this.checkStorage();
       this.storageError = null;

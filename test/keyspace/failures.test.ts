@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
 import { CairnError } from '../../src/base/errors.js';
+import { openDatabase } from '../../src/engine/index.js';
 import { capturingLog } from '../support/log.js';
 import { allKeys, bytes, commit, gate, get, open, remove, set, until } from './harness.js';
 
@@ -142,4 +143,57 @@ t.test('a disk that is really full: MISCONF, reads go on, and writes again once 
   t.same(await allKeys(again.keyspace), [...acknowledged, 'first', 'more'].sort(), 'and after a restart');
   t.equal(again.keyspace.position.keyCounts[0], acknowledged.length + 2);
   await again.keyspace.close();
+});
+
+t.test(
+  'a log that takes no more writes: the database is opened anew, and what keeps that from working is said',
+  async (t) => {
+    const path = `${t.testdir()}/db`;
+    const opened: string[] = [];
+    let failure: CairnError | null = new CairnError('NOSPACE', 'No space left on device');
+    const reopen = async (at: string) => {
+      opened.push(at);
+      if (failure !== null) throw failure;
+      return openDatabase(at, { createIfMissing: false, walTtlSeconds: 'forever' });
+    };
+    const { keyspace, hand } = await open(path, { reopen });
+    await set(keyspace, 'kept', 'v');
+    hand.beforeWrite = async () => {
+      throw new CairnError('NOSPACE', 'No space left on device (1)');
+    };
+    await t.rejects(set(keyspace, 'lost', 'v'), { code: 'MISCONF' });
+    Object.assign(hand.database, { logUnusable: true });
+    await t.rejects(keyspace.setReadOnly(false), { code: 'MISCONF', message: /still refuses writes: No space left/ });
+    t.throws(() => keyspace.execute((tx) => tx.get(0, bytes('kept'))), {
+      code: 'MISCONF',
+      message: /did not open: No space left/,
+    });
+    t.ok(hand.database.closed);
+    failure = null;
+    await keyspace.setReadOnly(false);
+    t.same(opened, [path, path]);
+    await set(keyspace, 'after', 'v');
+    t.same(await allKeys(keyspace), ['after', 'kept']);
+    await keyspace.close();
+    await t.rejects(keyspace.setReadOnly(false), { code: 'LOADING' }, 'nothing is opened after the end');
+  },
+);
+
+t.test('a keyspace whose database could not be opened anew opens nothing once it is closed', async (t) => {
+  let opened = 0;
+  const reopen = async () => {
+    opened += 1;
+    throw new CairnError('NOSPACE', 'No space left on device');
+  };
+  const { keyspace, hand } = await open(`${t.testdir()}/db`, { reopen });
+  hand.beforeWrite = async () => {
+    throw new CairnError('NOSPACE', 'No space left on device (1)');
+  };
+  await t.rejects(set(keyspace, 'lost', 'v'), { code: 'MISCONF' });
+  Object.assign(hand.database, { logUnusable: true });
+  await t.rejects(keyspace.setReadOnly(false), { code: 'MISCONF' });
+  const closed = keyspace.close();
+  await t.rejects(keyspace.setReadOnly(false), { code: 'LOADING' });
+  await closed;
+  t.equal(opened, 1);
 });
