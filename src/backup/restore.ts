@@ -127,6 +127,7 @@ export async function restoreInPlace(
   const { repository, clock } = context;
   const begunUs = clock.nowUs();
   const header = await repository.holdForTakeover();
+  const isOwn = directory.live?.database_id === header.database_id;
   const name = await directory.nextDatabaseName();
   const path = directory.databasePath(name);
   const building = `${path}.building`;
@@ -165,7 +166,7 @@ export async function restoreInPlace(
       downtime_ms: swapped.downtimeMs,
       previous_dir: swapped.previousName === null ? null : directory.databasePath(swapped.previousName),
       timeline_new: swapped.timeline,
-      commits_left_behind: leftBehind(context, source, swapped.previous),
+      commits_left_behind: isOwn ? leftBehind(context, source, swapped.previous) : null,
     };
   } catch (error) {
     await proven?.database.close();
@@ -308,7 +309,9 @@ export async function restoreDryRun(
   record.duration_ms = bytesPerMs === null ? null : Math.ceil(restoredBytes(source) / bytesPerMs);
   if (target === 'in-place') {
     record.timeline_new = await context.repository.nextTimeline();
-    record.commits_left_behind = leftBehind(context, source, liveState(context));
+    // Of another database's repository: its timelines only have the same numbers.
+    const isOwn = (await context.repository.header())?.database_id === context.directory?.live?.database_id;
+    record.commits_left_behind = isOwn ? leftBehind(context, source, liveState(context)) : null;
   }
   return record;
 }

@@ -30,6 +30,8 @@ async function orphaned(t: Test): Promise<{ repository: string; sequences: numbe
   return { repository, sequences };
 }
 
+const NEWEST = { backup: 'LATEST', timeline: null, to: null, ifTimeline: null } as const;
+
 const lines = async (f: Fixture) =>
   (await f.backup.window()).map(({ timeline, parent, current }) => [timeline, parent, current]);
 
@@ -59,7 +61,10 @@ t.test(
     const { repository, sequences } = await orphaned(t);
     const f = await fixture(t, { repository });
     await f.set('mine', '1');
-    await f.restore({ target: { seq: sequences[2] as number } });
+    const target = { seq: sequences[2] as number };
+    const planned = await f.backup.restoreDryRun({ ...NEWEST, target });
+    t.equal(planned.commits_left_behind, null, 'the two databases are on no common line');
+    t.match(await f.restore({ target }), { commits_left_behind: null });
     await f.set('n', 'on two');
     const onTwo = f.keyspace.position;
     const before = () => objectKeys(repository, 'timelines/');
