@@ -39,6 +39,17 @@ export async function whereTheyPart(
   repository: Repository,
   timeline: number,
 ): Promise<CommonPoint | null> {
+  const { segments } = repository;
+  // A merge may be running: what is compared here stays until it was.
+  const release = segments.hold(segments.usable(timeline).map(({ key }) => key));
+  try {
+    return await parting(live, repository, timeline);
+  } finally {
+    release();
+  }
+}
+
+async function parting(live: LiveState, repository: Repository, timeline: number): Promise<CommonPoint | null> {
   const { sequence } = live.position;
   const segment = await lastSound(repository, timeline);
   if (segment === null) return null;
