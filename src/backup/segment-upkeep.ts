@@ -15,7 +15,7 @@ import { StoreObjectMissing } from '../storage/store.js';
 import { forEachAtOnce } from './parallel.js';
 import type { Repository } from './repository.js';
 import { coveredSegments, MERGE_LIMITS, type MergeableSegment, mergeGroups } from './segment-merging.js';
-import { damagedSegment, MAX_SEGMENT_BYTES } from './segment-object.js';
+import { damagedSegment, MAX_SEGMENT_BYTES, readKnownSegment } from './segment-object.js';
 import type { MergeAnswer } from './segment-worker.js';
 import type { SegmentEntry } from './segments.js';
 
@@ -42,7 +42,7 @@ export async function tidySegments(
   const result: UpkeepResult = { merged: 0, removed: 0 };
   await mergeAll({ repository, signal, log, refused }, result);
   // What an interrupted merge left, and what could not go while somebody held it.
-  const covered = async () => coveredSegments(sound(repository).map(mergeable));
+  const covered = () => coveredByWhole(repository);
   for (const keys of [covered, expendable]) {
     const going = await keys();
     for (let i = 0; i < going.length && !signal.aborted; i += REMOVED_AT_ONCE) {
@@ -50,6 +50,28 @@ export async function tidySegments(
     }
   }
   return result;
+}
+
+/** Keys of segments that lie in a larger one, which is read first: its name alone is no reason to let them go. */
+async function coveredByWhole(repository: Repository): Promise<string[]> {
+  for (;;) {
+    const entries = sound(repository);
+    const covered = new Set(coveredSegments(entries.map(mergeable)));
+    const inside = entries.filter(({ key }) => covered.has(key));
+    const covering = entries.filter(
+      (wide) =>
+        !covered.has(wide.key) &&
+        inside.some(({ timeline, from, to }) => timeline === wide.timeline && from >= wide.from && to <= wide.to),
+    );
+    const damaged: string[] = [];
+    for (const { key } of covering) {
+      await readKnownSegment(repository, key).catch((error: unknown) => {
+        if (repository.segments.get(key)?.error == null) throw error;
+        damaged.push(key);
+      });
+    }
+    if (damaged.length === 0) return [...covered];
+  }
 }
 
 function sound(repository: Repository) {

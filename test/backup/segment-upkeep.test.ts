@@ -1,9 +1,11 @@
 /** Merging and removing segments: the merged one before its parts go, nothing under a reader, nothing that does not fit. */
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { verifyArchive } from '../../src/backup/archive-verification.js';
 import { Operation } from '../../src/backup/operations.js';
 import { Repository } from '../../src/backup/repository.js';
+import { readKnownSegment } from '../../src/backup/segment-object.js';
 import { tidySegments } from '../../src/backup/segment-upkeep.js';
 import { systemClock } from '../../src/base/clock.js';
 import {
@@ -218,4 +220,27 @@ t.test('a listing that saw a segment before it was removed does not bring it bac
       .sort(),
     keys.slice(2),
   );
+});
+
+t.test('what lies in a larger segment goes only once that one was read and is whole', async (t) => {
+  const larger = await repositoryOf(t, 21);
+  // In the middle of a line: its ends are read at every listing.
+  await larger.repository.segments.remove(larger.keys.slice(0, 1));
+  await tidySegments(larger.repository, nothing, running, silentLog());
+  const [merged] = objectKeys(larger.location, 'wal/') as [string];
+  const whole = readFileSync(join(larger.location, merged));
+  // Too few that are new for another merge, which would read it as well.
+  const { repository, location, keys } = await repositoryOf(t, 24);
+  // Copied by hand, and not to its end.
+  writeFileSync(join(location, merged), whole.subarray(0, whole.length - 9));
+  await repository.segments.refresh();
+  for (let round = 0; round < 2; round += 1) await tidySegments(repository, nothing, running, silentLog());
+  await repository.segments.refresh();
+  let through = 0;
+  for (const { key } of repository.segments.usable(1)) {
+    const { header } = await readKnownSegment(repository, key);
+    t.equal(header.sequenceFrom, through);
+    through = header.sequenceTo;
+  }
+  t.equal(through, keys.length, 'every commit is still there, and can be read');
 });
