@@ -46,7 +46,7 @@ export function windowBase(backups: readonly WindowBackup[], policy: WindowPolic
 }
 
 /** True for a state that the current timeline has in its past: not after a fork on the way to it. */
-function onAncestry(
+export function onAncestry(
   ancestry: readonly Timeline[],
   { timeline, sequence }: { timeline: number; sequence: number },
 ): boolean {

@@ -168,8 +168,9 @@ export class BackupService {
   }
 
   #expendableSegments(): Promise<string[]> {
-    const { repository, clock } = this.#parts;
-    return segmentsToRemove(repository, this.#parts.archiver?.line() ?? null, this.#windowSettings(), clock.nowUs());
+    const { repository, clock, archiver, operations } = this.#parts;
+    const isCreating = operations.running().some(({ record }) => record.operation === 'create');
+    return segmentsToRemove(repository, archiver?.line() ?? null, this.#windowSettings(), clock.nowUs(), isCreating);
   }
 
   /** Newest first. */

@@ -1,6 +1,12 @@
 /** What the recovery window asks of retention: which backup it begins with, and which segments nobody needs any more. */
 import { parseTime } from '../base/time.js';
-import { expendableSegments, type SegmentFacts, type SegmentPolicy, windowBase } from './archive-retention.js';
+import {
+  expendableSegments,
+  onAncestry,
+  type SegmentFacts,
+  type SegmentPolicy,
+  windowBase,
+} from './archive-retention.js';
 import type { LiveLine } from './facts.js';
 import { historyOf } from './history.js';
 import type { Timeline } from './recovery.js';
@@ -44,19 +50,22 @@ export function baseOfWindow(
 /**
  * Keys of segments that may go. Whoever is not sure keeps: nothing goes while a manifest cannot be read, since nobody
  * knows which span it has, or while a timeline cannot, since nobody knows what lies in the past; and nothing that a backup
- * may span whose manifest was lost.
+ * may span whose manifest was lost. `isCreating`: a backup is being made that may become the first one.
  */
 export async function segmentsToRemove(
   repository: Repository,
   live: LiveLine | null,
   settings: WindowSettings,
   nowUs: number,
+  isCreating: boolean,
 ): Promise<string[]> {
   if (live === null) return [];
   await repository.catalog.refresh();
   await repository.timelines.refresh();
   const entries = repository.catalog.entries();
   if (entries.some(({ manifest }) => manifest === null) || repository.timelines.someUnreadable) return [];
+  const isBaseless = settings.archiving && !hasBackup(repository, live);
+  if (isBaseless && isCreating) return [];
   const lostThroughUs = lostManifestsEnd(repository);
   const spans = entries.flatMap(({ manifest }) => {
     const span = manifest?.span;
@@ -65,18 +74,31 @@ export async function segmentsToRemove(
   const policy: SegmentPolicy = {
     ancestry: ancestry(repository, live),
     spans,
-    windowStart: windowStart(repository, live, settings, nowUs),
+    windowStart: isBaseless ? 'off' : windowStart(repository, live, settings, nowUs),
     retentionUs: settings.retentionUs,
     nowUs,
   };
   const { segments } = repository;
+  // Where there is no backup to say where the archive stands, its last segment says so.
+  const stays = isBaseless ? segments.last(live.timeline)?.key : undefined;
   // First by sequences alone; only of what may go by them the times are read.
   const candidates = expendableSegments(facts(segments.entries(), true), policy).flatMap(
     (key) => segments.get(key) ?? [],
   );
   await segments.load(candidates);
   const later = candidates.filter(({ header }) => header !== null && header.firstUs > lostThroughUs);
-  return expendableSegments(facts(later, false), policy).filter((key) => !segments.isHeld(key));
+  return expendableSegments(facts(later, false), policy).filter((key) => key !== stays && !segments.isHeld(key));
+}
+
+/** Whether any backup is in the past of the live line. Where there is none, nothing can rest on what is archived so far. */
+function hasBackup(repository: Repository, live: LiveLine): boolean {
+  const line = ancestry(repository, live);
+  return repository.catalog
+    .entries()
+    .some(
+      ({ manifest }) =>
+        manifest !== null && onAncestry(line, { timeline: manifest.timeline, sequence: manifest.sequence_to }),
+    );
 }
 
 /**

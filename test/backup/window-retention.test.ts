@@ -258,3 +258,37 @@ t.test('an unreadable timeline is left as it is, the line goes on, and no segmen
   await mended.restore({ target: { at: before } });
   t.equal(await mended.get('n'), '1');
 });
+
+t.test('without any backup what is archived goes by age; a first backup finds the archive whole', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  let retentionUs = 0;
+  const dir = scratch(t);
+  const open = () =>
+    openFixture(dir, { archive: () => true, clock: { nowUs: () => nowUs }, walRetentionUs: () => retentionUs });
+  let f = await open();
+  const commit = async (value: string) => {
+    nowUs += HOUR_US / 2;
+    await f.set('n', value);
+    await f.backup.window();
+  };
+  for (const value of ['1', '2', '3', '4']) await commit(value);
+  nowUs += 5 * HOUR_US;
+  await f.backup.tidyArchive();
+  const before = objectKeys(f.repository, 'wal/');
+  t.equal(before.length, 4, '0 keeps everything');
+  retentionUs = HOUR_US;
+  await f.backup.tidyArchive();
+  const left = objectKeys(f.repository, 'wal/');
+  t.equal(left.length, 1, `of ${before.length} the one that says where the archive stands is left`);
+  await f.close();
+  f = await open();
+  await commit('5');
+  await f.create();
+  await commit('6');
+  const { lastCommitUs } = f.keyspace.position;
+  await commit('7');
+  t.same((await f.backup.window())[0]?.gaps, []);
+  await f.restore({ target: { at: String(lastCommitUs) } });
+  t.equal(await f.get('n'), '6');
+  await f.close();
+});
