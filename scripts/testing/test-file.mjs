@@ -23,13 +23,20 @@ export function killTestFiles() {
  * @param {string} file the compiled file, relative to the project
  * @param {string} name the source, for people
  * @param {number} timeoutMs
+ * @param {Record<string, string>} environment added to the runner's own
  */
-export function runTestFile(file, name, timeoutMs) {
+export function runTestFile(file, name, timeoutMs, environment = {}) {
   return new Promise((resolve) => {
     const startedMs = performance.now();
     const child = spawn(process.execPath, ['--enable-source-maps', join(root, file)], {
       cwd: root,
-      env: { ...process.env, TAP_TIMEOUT: String(timeoutMs / 1000), CAIRN_TEST_RUNNER: '1', FORCE_COLOR: '0' },
+      env: {
+        ...process.env,
+        ...environment,
+        TAP_TIMEOUT: String(timeoutMs / 1000),
+        CAIRN_TEST_RUNNER: '1',
+        FORCE_COLOR: '0',
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
