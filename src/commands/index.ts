@@ -22,6 +22,8 @@ import { helpCommands } from './help.js';
 import { infoCommands } from './info.js';
 import { keyCommands } from './keys.js';
 import { lcsCommands } from './lcs.js';
+import { memoryCommands } from './memory.js';
+import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
 import { shutdownCommands } from './shutdown.js';
 import { lookup } from './spec.js';
@@ -41,6 +43,8 @@ const families: readonly (readonly Command[])[] = [
   counterCommands,
   keyCommands,
   expiryCommands,
+  objectCommands,
+  memoryCommands,
   scanCommands,
   flushCommands,
   infoCommands,

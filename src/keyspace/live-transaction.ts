@@ -95,6 +95,15 @@ export class LiveTransaction implements Transaction {
     return record === null ? undefined : this.view.layout.decode(record);
   }
 
+  storedBytes(database: number, key: Buffer): number | undefined {
+    const record = this.current(database, key);
+    if (record === null) return undefined;
+    const { layout } = this.view;
+    const expiresAtMs = layout.expiryOf(record);
+    const indexed = expiresAtMs === null ? 0 : (layout.expiryIndex?.key(database, expiresAtMs, key).length ?? 0);
+    return this.lastMainKey.length + record.length + indexed;
+  }
+
   put(database: number, key: Buffer, value: Value): void {
     this.requireWritable();
     const record = this.view.layout.encode(value);

@@ -32,6 +32,8 @@ export interface Transaction {
   readonly nowMs: number;
   /** undefined: no such key (an expired one is gone: its removal joins this commit). */
   get(database: number, key: Buffer): Value | undefined;
+  /** Bytes of the records that stand for the key in the database, before compression; undefined: no such key. */
+  storedBytes(database: number, key: Buffer): number | undefined;
   put(database: number, key: Buffer, value: Value): void;
   /** true: the key was there. */
   delete(database: number, key: Buffer): boolean;

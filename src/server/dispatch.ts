@@ -146,7 +146,7 @@ export class Dispatcher {
     const { session, dataCall } = connection;
     const { command } = entry;
     if (command.kind === 'data') {
-      dataCall.set(command, entry.spec, argv, argv.slice(1));
+      dataCall.set(command, entry.spec, argv, argv.slice(entry.words));
       this.take(connection, entry, services.keyspace.execute(dataCall.body, dataCall.keys));
     } else if (command === exec) {
       this.take(connection, entry, executeQueue(services, session));
