@@ -63,13 +63,30 @@ export async function fsyncDirectory(path: string): Promise<void> {
 
 /** mkdir -p; every directory that it made is durable. */
 export async function makeDirectory(path: string): Promise<void> {
-  const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE });
+  const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE }).catch((error: NodeJS.ErrnoException) =>
+    error.code === 'ENOENT'
+      ? firstMissing(path).then((missing) => mkdir(missing, DIRECTORY_MODE))
+      : Promise.reject(error),
+  );
   if (first === undefined) return;
   // Every parent from the deepest new entry up to the one that got the first new entry.
   const top = dirname(resolve(first));
   for (let parent = dirname(resolve(path)); ; parent = dirname(parent)) {
     await fsyncDirectory(parent);
     if (parent === top || parent === dirname(parent)) return;
+  }
+}
+
+/**
+ * The topmost part of a path that is not there. On a read-only file system the recursive mkdir of Node says ENOENT; making this
+ * one says what is wrong.
+ */
+async function firstMissing(path: string): Promise<string> {
+  let missing = resolve(path);
+  for (;;) {
+    const parent = dirname(missing);
+    if (parent === missing || (await ignoreMissing(lstat(parent))) !== undefined) return missing;
+    missing = parent;
   }
 }
 

@@ -7,38 +7,41 @@ import { scratch } from '../support/scratch.js';
 import { waitFor } from '../support/wait.js';
 import { cairn, serve } from './program.js';
 
-t.test('a port that is taken, a directory in use or of another kind: a readable reason and exit code 1', async (t) => {
-  const taken = createServer().listen(0, '127.0.0.1');
-  t.teardown(() => taken.close());
-  await waitFor(() => taken.listening, { what: 'the listener' });
-  const { port } = taken.address() as { port: number };
-  const cwd = scratch(t, {
-    file: 'x',
-    db: { CURRENT: '', 'MANIFEST-000001': '' },
-    repo: { CURRENT: '', 'MANIFEST-000001': '' },
-  });
-  await serve(t, ['--dir', join(cwd, 'used')]);
-  const cases: [string[], RegExp][] = [
-    [['--port', String(port), '--dir', 'd'], new RegExp(`cannot listen on 127.0.0.1:${port}: EADDRINUSE`)],
-    [['--port', '0', '--dir', 'used'], /used.* is locked by another process/],
-    [['--port', '0', '--dir', 'file'], /data directory .*file cannot be used/],
-    [['--port', '0', '--dir', 'db'], /is a RocksDB directory, not a data directory.*cairn adopt/],
-    [['--port', '0', '--data-dir', 'used'], /used is not a RocksDB directory/],
-    [['--port', '0', '--data-dir', 'absent'], /absent is not a RocksDB directory/],
-    [
-      ['--port', '0', '--dir', 'e', '--backup-dir', 'repo/x'],
-      /backup\.dir .* cannot be used: .*repo is a RocksDB directory/,
-    ],
-  ];
-  for (const [args, expected] of cases) {
-    const run = cairn(t, ['serve', ...args], { cwd });
-    t.same(await run.ended, { code: 1, signal: null }, args.join(' '));
-    t.match(run.stderr(), expected);
-    t.equal(run.stdout(), '');
-  }
-  const again = await serve(t, ['--dir', join(cwd, 'd')]);
-  t.equal(await again.client.ping(), 'PONG', 'what failed half-way left nothing locked');
-});
+t.test(
+  'G8: a port that is taken, a directory in use or of another kind: a readable reason and exit code 1',
+  async (t) => {
+    const taken = createServer().listen(0, '127.0.0.1');
+    t.teardown(() => taken.close());
+    await waitFor(() => taken.listening, { what: 'the listener' });
+    const { port } = taken.address() as { port: number };
+    const cwd = scratch(t, {
+      file: 'x',
+      db: { CURRENT: '', 'MANIFEST-000001': '' },
+      repo: { CURRENT: '', 'MANIFEST-000001': '' },
+    });
+    await serve(t, ['--dir', join(cwd, 'used')]);
+    const cases: [string[], RegExp][] = [
+      [['--port', String(port), '--dir', 'd'], new RegExp(`cannot listen on 127.0.0.1:${port}: EADDRINUSE`)],
+      [['--port', '0', '--dir', 'used'], /used.* is locked by another process/],
+      [['--port', '0', '--dir', 'file'], /data directory .*file cannot be used/],
+      [['--port', '0', '--dir', 'db'], /is a RocksDB directory, not a data directory.*cairn adopt/],
+      [['--port', '0', '--data-dir', 'used'], /used is not a RocksDB directory/],
+      [['--port', '0', '--data-dir', 'absent'], /absent is not a RocksDB directory/],
+      [
+        ['--port', '0', '--dir', 'e', '--backup-dir', 'repo/x'],
+        /backup\.dir .* cannot be used: .*repo is a RocksDB directory/,
+      ],
+    ];
+    for (const [args, expected] of cases) {
+      const run = cairn(t, ['serve', ...args], { cwd });
+      t.same(await run.ended, { code: 1, signal: null }, args.join(' '));
+      t.match(run.stderr(), expected);
+      t.equal(run.stdout(), '');
+    }
+    const again = await serve(t, ['--dir', join(cwd, 'd')]);
+    t.equal(await again.client.ping(), 'PONG', 'what failed half-way left nothing locked');
+  },
+);
 
 t.test('a live database that does not open leaves a server that answers MISCONF and shows its backups', async (t) => {
   const dir = scratch(t);

@@ -75,7 +75,7 @@ t.test('a number without a unit is no duration, and the refusal names the units'
   t.throws(() => parseDuration('10'), { message: 'argument must have a unit: ms, s, m, h or d' });
 });
 
-t.test('hostile durations are refused, never read as zero or as something near', async (t) => {
+t.test('D5: hostile durations are refused, never read as zero or as something near', async (t) => {
   for (const text of [...hostile, '45S', '30M', '1kb', '10', '1000', '36501d', '9007199254740991ms']) {
     t.throws(() => parseDuration(text), NotAValue, JSON.stringify(text));
   }

@@ -288,7 +288,7 @@ t.test('A17: CANCEL of RESTORE TO leaves no directory', async (t) => {
 });
 
 t.test(
-  'A8, A9: one exclusive operation at a time, the second is told at once; VERIFY and RESTORE TO run beside it',
+  'A8, A9, E5: one exclusive operation at a time, the second is told at once; VERIFY and RESTORE TO run beside it',
   async (t) => {
     const { server, client, pause } = await held(t, 'checkpoint-made', async (client) => {
       await admin(client, 'CREATE');
@@ -311,7 +311,7 @@ t.test(
     await t.rejects(client.call('BGSAVE'), {
       message: /^ERR Background save already in progress$/,
     });
-    t.match(await admin(client, 'VERIFY', 1, 'DEEP'), { status: 'VALID' }, 'E5: VERIFY runs beside a create');
+    t.match(await admin(client, 'VERIFY', 1, 'DEEP'), { status: 'VALID' }, 'VERIFY runs beside a create');
     t.equal((await admin<unknown[]>(client, 'VERIFY', 'ALL')).length, 2);
     t.match(await admin(client, 'RESTORE', 1, 'TO', 'beside'), { id: 1 });
     t.match(await admin(client, 'RESTORE', 1, 'DRYRUN'), {
@@ -335,7 +335,7 @@ t.test(
 );
 
 t.test(
-  'CREATE does not wait for a VERIFY or a RESTORE TO, and a backup in use is not deleted or pruned (C16)',
+  'C16: CREATE does not wait for a VERIFY or a RESTORE TO, and a backup in use is not deleted or pruned',
   async (t) => {
     const { server, client, pause } = await held(t, 'files-staged', async (client) => {
       await admin(client, 'CREATE');

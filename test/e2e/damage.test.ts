@@ -114,7 +114,7 @@ t.test(
 );
 
 t.test(
-  'E2, C3: same size, other content: VERIFY names backup, file, expected and actual; each file has its verdict',
+  'E2: same size, other content: VERIFY names backup, file, expected and actual; each file has its verdict',
   async (t) => {
     const { server, client, repository } = await prepared(t);
     const { name, sha256, size } = await table(client, 2);
@@ -139,13 +139,13 @@ t.test(
       [2],
     );
     t.equal((await list(client)).latest, 1, 'LATEST is the good one before');
-    t.match(await client.info('backup'), /backup_last_verify_status:err\r\n/, 'E6: monitors see it');
+    t.match(await client.info('backup'), /backup_last_verify_status:err\r\n/, 'monitors see it');
     t.match(await admin(client, 'STATUS'), {
       last_operation: 'verify',
       last_status: 'err',
       last_error: /^BACKUPCORRUPT /,
     });
-    // R6: the way back to the previous good one is one command.
+    // The way back to the previous good one is one command.
     t.match(await admin(client, 'RESTORE', 'LATEST'), { id: 1 });
     writeFileSync(path, whole);
     t.match(await admin(client, 'VERIFY', 2), { status: 'VALID' });
@@ -154,41 +154,44 @@ t.test(
   },
 );
 
-t.test('E3: truncated, longer, empty, missing and surplus files are told apart', async (t) => {
-  const { server, client, repository } = await prepared(t);
-  const { sha256, size } = await table(client, 2);
-  const path = objectPath(repository, sha256);
-  const whole = readFileSync(path);
-  const cases: [string, () => void, RegExp][] = [
-    [
-      'truncated',
-      () => truncateSync(path, size - 1),
-      new RegExp(`^BACKUPCORRUPT .*has ${size - 1} bytes instead of ${size}`),
-    ],
-    [
-      'longer',
-      () => appendFileSync(path, 'x'),
-      new RegExp(`^BACKUPCORRUPT .*has ${size + 1} bytes instead of ${size}`),
-    ],
-    ['empty', () => truncateSync(path, 0), new RegExp(`^BACKUPCORRUPT .*has 0 bytes instead of ${size}`)],
-    ['missing', () => rmSync(path), /^BACKUPINCOMPLETE backup 2: 1 missing: .*is missing/],
-  ];
-  for (const [what, harm, message] of cases) {
-    harm();
-    for (const mode of ['QUICK', 'FULL', 'DEEP']) {
-      await t.rejects(client.call('ADMIN.BACKUP', 'VERIFY', '2', mode), { message }, `${what} ${mode}`);
+t.test(
+  'C1, E3: truncated, longer, empty, missing and surplus files are told apart, and refused before live data is touched',
+  async (t) => {
+    const { server, client, repository } = await prepared(t);
+    const { sha256, size } = await table(client, 2);
+    const path = objectPath(repository, sha256);
+    const whole = readFileSync(path);
+    const cases: [string, () => void, RegExp][] = [
+      [
+        'truncated',
+        () => truncateSync(path, size - 1),
+        new RegExp(`^BACKUPCORRUPT .*has ${size - 1} bytes instead of ${size}`),
+      ],
+      [
+        'longer',
+        () => appendFileSync(path, 'x'),
+        new RegExp(`^BACKUPCORRUPT .*has ${size + 1} bytes instead of ${size}`),
+      ],
+      ['empty', () => truncateSync(path, 0), new RegExp(`^BACKUPCORRUPT .*has 0 bytes instead of ${size}`)],
+      ['missing', () => rmSync(path), /^BACKUPINCOMPLETE backup 2: 1 missing: .*is missing/],
+    ];
+    for (const [what, harm, message] of cases) {
+      harm();
+      for (const mode of ['QUICK', 'FULL', 'DEEP']) {
+        await t.rejects(client.call('ADMIN.BACKUP', 'VERIFY', '2', mode), { message }, `${what} ${mode}`);
+      }
+      await t.rejects(client.call('ADMIN.BACKUP', 'RESTORE', '2'), { message }, `${what} is refused`);
+      writeFileSync(path, whole);
+      await admin(client, 'VERIFY', 2);
     }
-    await t.rejects(client.call('ADMIN.BACKUP', 'RESTORE', '2'), { message }, `C1: ${what} is refused`);
-    writeFileSync(path, whole);
-    await admin(client, 'VERIFY', 2);
-  }
-  writeFileSync(join(repository, 'files', 'surplus'), 'not ours');
-  writeFileSync(join(repository, 'backups', 'README.txt'), 'not ours');
-  writeFileSync(join(repository, 'backups', '9.json'), '{}');
-  t.equal((await admin<unknown[]>(client, 'VERIFY', 'ALL')).length, 2, 'what is not ours is passed over');
-  t.equal((await list(client)).total, 2);
-  await server.stop();
-});
+    writeFileSync(join(repository, 'files', 'surplus'), 'not ours');
+    writeFileSync(join(repository, 'backups', 'README.txt'), 'not ours');
+    writeFileSync(join(repository, 'backups', '9.json'), '{}');
+    t.equal((await admin<unknown[]>(client, 'VERIFY', 'ALL')).length, 2, 'what is not ours is passed over');
+    t.equal((await list(client)).total, 2);
+    await server.stop();
+  },
+);
 
 t.test(
   'C8, E3: several failures at once: incomplete before corrupt, all counted; the manifest before both',
@@ -215,7 +218,7 @@ t.test(
 );
 
 t.test(
-  'E4: an edited manifest fails, also one whose own hash was made to fit; one damaged entry hides no other',
+  'C12, E4: an edited manifest fails, also one whose own hash was made to fit; one damaged entry hides no other',
   async (t) => {
     const { server, client, repository } = await prepared(t);
     const path = manifestPath(repository, 2);
@@ -261,7 +264,7 @@ t.test(
     await t.rejects(
       client.call('ADMIN.BACKUP', 'VERIFY', '2'),
       { message: /^BACKUPMANIFEST .*format 2/ },
-      'C12: a newer format',
+      'a newer format',
     );
     writeFileSync(path, whole);
     t.match(await admin(client, 'VERIFY', 2), { status: 'VALID' });
@@ -364,3 +367,37 @@ t.test('a repository brought back from a copy, and one whose disk went away, are
   t.match(await client.info('backup'), /backup_last_status:err\r\nbackup_last_error:BACKUPFAILED /);
   await server.stop();
 });
+
+t.test(
+  'E6: what a verification found is kept with its date over a restart, and shown by LIST, INFO and STATUS',
+  async (t) => {
+    const { server, client, repository } = await prepared(t);
+    const beganAt = new Date().toISOString();
+    const { sha256 } = await table(client, 2);
+    await admin(client, 'VERIFY', 1, 'DEEP');
+    flipBit(objectPath(repository, sha256), 7);
+    await t.rejects(client.call('ADMIN.BACKUP', 'VERIFY', '2'), { message: /^BACKUPCORRUPT / });
+    await server.stop();
+
+    const again = await startServer(t, { dir: server.dir });
+    const later = await again.client();
+    const [second, first] = (await list(later)).backups as unknown as Record<string, unknown>[];
+    t.match(second, { id: 2, status: 'corrupt', verify_status: 'invalid' });
+    t.match(first, { id: 1, status: 'complete', verify_status: 'valid' });
+    for (const backup of [first, second]) t.ok(String(backup?.verified_at) > beganAt, String(backup?.verified_at));
+    const { verifications } = await admin<{ verifications: { mode: string; status: string; at?: string }[] }>(
+      later,
+      'INFO',
+      1,
+    );
+    t.match(verifications, [{ mode: 'DEEP', status: 'valid', files_failed: 0 }]);
+    t.match(await admin(later, 'STATUS'), {
+      last_operation: 'verify',
+      last_status: 'err',
+      last_error: /^BACKUPCORRUPT /,
+    });
+    t.match(await later.info('backup'), /backup_last_verify_status:err\r\n/);
+    t.match(await later.info('backup'), /backup_last_verify_time:[1-9]\d{9}\r\n/);
+    await again.stop();
+  },
+);

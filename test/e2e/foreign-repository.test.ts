@@ -135,7 +135,7 @@ t.test('ADOPTREPO says that this database replaces the other; the other is then 
   await replaced.stop();
 });
 
-t.test('A8, F6: two servers, one repository: the second is told REPOLOCKED, reads, and serves on', async (t) => {
+t.test('A8: two servers, one repository: the second is told REPOLOCKED, reads, and serves on', async (t) => {
   const repository = join(scratch(t), 'repository');
   const first = await startServer(t, { args: ['--backup-dir', repository] });
   const one = await first.client();

@@ -28,7 +28,7 @@ function timeline(dir: string, number: number): Record<string, unknown> {
   >;
 }
 
-t.test('R1, B3: a full restore in place brings back every key, keeps what it replaced, and says so', async (t) => {
+t.test('a full restore in place brings back every key, keeps what it replaced, and says so', async (t) => {
   const server = await startServer(t);
   const client = await server.client();
   for (let i = 0; i < 300; i += 1) await client.set(`key:${i}`, `value:${i}`);
@@ -59,9 +59,9 @@ t.test('R1, B3: a full restore in place brings back every key, keeps what it rep
     reason: 'restore',
     backup: 1,
   });
-  t.match(await admin(client, 'INFO', 1), { last_restored: { target: 'in-place' } }, 'B8: the backup knows when');
+  t.match(await admin(client, 'INFO', 1), { last_restored: { target: 'in-place' } }, 'the backup knows when');
 
-  // R1: a command that a client library sends twice does nothing the second time.
+  // A command that a client library sends twice does nothing the second time.
   await client.set('new', 'line');
   await t.rejects(client.call('ADMIN.BACKUP', 'RESTORE', '1', 'IFTIMELINE', '1'), {
     message: /^RESTOREFAILED the live timeline is 2, not 1/,
@@ -77,7 +77,7 @@ t.test('R1, B3: a full restore in place brings back every key, keeps what it rep
   await again.stop();
 });
 
-t.test('R8: DRYRUN says what would happen and changes nothing', async (t) => {
+t.test('DRYRUN says what would happen and changes nothing', async (t) => {
   const server = await startServer(t);
   const client = await server.client();
   await client.set('a', '1');
@@ -202,7 +202,7 @@ t.test('what is acknowledged while a restore builds is in the kept state, to the
   await server.stop();
 });
 
-t.test('B3: PREVIOUS goes back and forth, each time keeping what it leaves', async (t) => {
+t.test('PREVIOUS goes back and forth, each time keeping what it leaves', async (t) => {
   const server = await startServer(t);
   const client = await server.client();
   await client.set('state', 'first');

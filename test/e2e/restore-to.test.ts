@@ -29,7 +29,7 @@ async function prepared(t: Test, args: string[] = []): Promise<Prepared> {
 }
 
 t.test(
-  'C8, R7: a restored directory is served on another port while the first server runs, and is its own',
+  'C14: a restored directory is served on another port while the first server runs, and needs nothing of its repository',
   async (t) => {
     const { server, client, content } = await prepared(t);
     const restored = await admin<{ target: string; sequence: number }>(client, 'RESTORE', 1, 'TO', 'drill');
@@ -57,7 +57,7 @@ t.test(
     t.match(await admin(other, 'LIST'), { total: 0, latest: null });
     await second.stop();
 
-    // C14: without the repository, and again after a stop.
+    // Without the repository, and again after a stop.
     rmSync(join(server.dir, 'backups'), { recursive: true });
     const third = await startServer(t, { dataDir: restored.target });
     t.equal(await (await third.client()).get('written'), 'to the copy');

@@ -1,8 +1,10 @@
 /** Retention through the server: count, age, pins, order of deletion. */
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { admin, list } from '../support/admin.js';
 import { startServer, withoutArchive } from '../support/built-server.js';
+import { flipBit, objectPath } from '../support/repository-files.js';
 import { waitFor } from '../support/wait.js';
 
 t.test('seven creates with max_count 3 leave exactly three, which all verify', async (t) => {
@@ -96,5 +98,77 @@ t.test('D4: with the archive on, the base of the recovery window stays beside th
   );
   await client.call('CONFIG', 'SET', 'backup.wal.archive', 'no');
   t.match(await admin(client, 'PRUNE'), { deleted: [1] });
+  await server.stop();
+});
+
+t.test('D5: whatever a limit is set to, it is refused or keeps: nothing but a positive limit removes', async (t) => {
+  const server = await startServer(t, { args: withoutArchive });
+  const client = await server.client();
+  await client.set('a', '1');
+  for (let i = 0; i < 3; i += 1) await admin(client, 'CREATE');
+  const hostile = [
+    '-1',
+    'NaN',
+    'nan',
+    'inf',
+    'Infinity',
+    '',
+    ' ',
+    '1e1',
+    '0x1',
+    '1.5',
+    'all',
+    '99999999999999999999',
+    '5w',
+    '1y',
+  ];
+  for (const text of hostile) {
+    for (const name of ['backup.retention.max_count', 'backup.retention.max_age']) {
+      await t.rejects(client.call('CONFIG', 'SET', name, text), { message: /^ERR / }, `${name} ${text}`);
+    }
+    for (const option of ['MAXCOUNT', 'MAXAGE']) {
+      await t.rejects(client.call('ADMIN.BACKUP', 'PRUNE', option, text), { message: /^ERR / }, `${option} ${text}`);
+    }
+  }
+  for (const words of [
+    ['MAXCOUNT', 0],
+    ['MAXAGE', '0'],
+    ['MAXAGE', '0s'],
+    ['MAXAGE', '0d'],
+    ['MAXCOUNT', 0, 'MAXAGE', '0ms'],
+    ['MAXCOUNT', 2_147_483_647, 'MAXAGE', '36500d'],
+  ]) {
+    t.match(await admin(client, 'PRUNE', ...words), { deleted: [], kept: [1, 2, 3] }, words.join(' '));
+  }
+  await client.call('CONFIG', 'SET', 'backup.retention.max_count', '0', 'backup.retention.max_age', '0');
+  t.match(await admin(client, 'CREATE'), { id: 4, pruned: [] });
+  await server.stop();
+});
+
+t.test('D7: a create that fails, or does not verify, removes nothing', async (t) => {
+  const server = await startServer(t, {
+    args: [...withoutArchive, '--set', 'backup.retention.max_count=2'],
+    env: { CAIRN_FAULT_POINTS: 'manifest-written=throw:EIO:3' },
+  });
+  const client = await server.client();
+  await client.set('a', '1');
+  await admin(client, 'CREATE');
+  await client.set('a', '2');
+  await admin(client, 'CREATE');
+  await client.set('a', '3');
+  await t.rejects(client.call('ADMIN.BACKUP', 'CREATE'), { message: /^BACKUPFAILED / });
+  t.match(await list(client), { total: 2, latest: 2 }, 'a failure at its manifest');
+  const { files_list: files } = await admin<{ files_list: { name: string; sha256: string }[] }>(client, 'INFO', 1);
+  const shared = files.find(({ name }) => name.startsWith('OPTIONS'));
+  flipBit(objectPath(join(server.dir, 'backups'), shared?.sha256 as string), 5);
+  await t.rejects(client.call('ADMIN.BACKUP', 'CREATE', 'VERIFY'), { message: /^BACKUP(CORRUPT|VERIFY|FAILED) / });
+  t.same(
+    (await list(client, 'STATUS', 'all')).backups.map(({ id }) => id),
+    [2, 1],
+    'a failed verification',
+  );
+  flipBit(objectPath(join(server.dir, 'backups'), shared?.sha256 as string), 5);
+  await admin(client, 'VERIFY', 'ALL');
+  t.match(await admin(client, 'CREATE', 'VERIFY'), { pruned: [1] }, 'the one that succeeds does');
   await server.stop();
 });

@@ -1,6 +1,7 @@
 /** A7: places where a repository must not be. The start refuses them and leaves everything as it was. */
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, symlinkSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { admin } from '../support/admin.js';
@@ -132,3 +133,55 @@ t.test(
     await server.stop();
   },
 );
+
+t.test(
+  'G8: a data directory that cannot be written to stops the start, and says so; nothing in it changes',
+  { skip: cannotMount },
+  async (t) => {
+    const disk = smallDisk(t, 16);
+    const dir = join(disk.path, 'data');
+    const server = await startServer(t, { dir });
+    await (await server.client()).set('a', '1');
+    await server.stop();
+    execFileSync('mount', ['-o', 'remount,ro', disk.path]);
+    t.teardown(() => execFileSync('mount', ['-o', 'remount,rw', disk.path]));
+    for (const place of [dir, join(disk.path, 'new', 'below')]) {
+      const { code, stdout, stderr } = await failToStart(t, ['--port', String(await freePort()), '--dir', place]);
+      t.equal(code, 1);
+      t.equal(stdout, '');
+      t.match(stderr, /could not start.*(Read-only file system|read-only file system)/, place);
+    }
+    execFileSync('mount', ['-o', 'remount,rw', disk.path]);
+    const again = await startServer(t, { dir });
+    t.equal(await (await again.client()).get('a'), '1');
+    await again.stop();
+  },
+);
+
+t.test(
+  'G8: a data directory that a newer version wrote is left as it is: MISCONF, and a restart with that version',
+  async (t) => {
+    const server = await startServer(t);
+    await (await server.client()).set('a', '1');
+    await server.stop();
+    const path = join(server.dir, 'LIVE');
+    const before = readFileSync(path, 'utf8');
+    const newer = withOwnHash(before.replace('"format": 1', '"format": 2'));
+    writeFileSync(path, newer);
+    const again = await startServer(t, { dir: server.dir });
+    await t.rejects((await again.client()).get('a'), { message: /^MISCONF .*LIVE .*format 2/ });
+    await again.stop();
+    t.equal(readFileSync(path, 'utf8'), newer);
+    writeFileSync(path, before);
+    const back = await startServer(t, { dir: server.dir });
+    t.equal(await (await back.client()).get('a'), '1');
+    await back.stop();
+  },
+);
+
+/** A document whose own hash fits what was edited. */
+function withOwnHash(text: string): string {
+  const zeros = '0'.repeat(64);
+  const blank = text.replace(/"self_sha256": "[0-9a-f]{64}"/, `"self_sha256": "${zeros}"`);
+  return blank.replace(zeros, createHash('sha256').update(blank).digest('hex'));
+}
