@@ -20,6 +20,12 @@ const checks = [
     minutes: 20,
     about: 'random histories of a database and its repository: every recovery is the state of the model, or refused',
   },
+  {
+    name: 'decode-fuzz',
+    source: 'test/resp/decode-fuzz.test.ts',
+    minutes: 5,
+    about: 'hostile bytes through the request decoder, in random pieces, against a plain reference',
+  },
 ];
 
 /** Beyond its minutes a check may finish the round that it is in. */

@@ -9,10 +9,11 @@
  *   chunk     │…rest of A│ B │ C │ first part of D│
  *   A         completes the assembly buffer, which is parsed
  *   B C       a run: parsed where it lies, in one call
- *   D         begins a new assembly, with room for what its current argument announces
+ *   D         begins a new assembly, with room for what its current argument announces, but for no more than eight
+ *             times what has come: a length that is only claimed takes nothing
  *
- * Every byte of an argument is therefore copied at most once, and not at all when its request came in one piece; an
- * announced but unsent argument costs address space, not memory.
+ * An argument that came in one piece is not copied at all, one that came in pieces once, and a seventh of it once more
+ * where the assembly had to grow.
  *
  * Where Redis would look at a request only when the one before has run (AUTH lifts limits), `restricted` makes feed
  * stop after each request; `more` goes on.
@@ -57,6 +58,8 @@ const ZERO = 0x30;
 const CR = 0x0d;
 const LF = 0x0a;
 const SMALLEST_ASSEMBLY = 512;
+/** How much room a byte that has come may reserve for those that are announced. */
+const ROOM_PER_BYTE = 8;
 const noRequests: Buffer[][] = [];
 
 export class RequestDecoder {
@@ -87,6 +90,10 @@ export class RequestDecoder {
   /** Bytes kept of requests that are not complete. */
   get bufferedBytes(): number {
     return this.assembled + (this.held?.length ?? 0);
+  }
+  /** Bytes of memory that are reserved for them. */
+  get reservedBytes(): number {
+    return (this.assembly?.length ?? 0) + (this.held?.length ?? 0);
   }
 
   /** The requests that the chunk completes. The chunk must not change afterwards: arguments lie in it. */
@@ -298,8 +305,11 @@ export class RequestDecoder {
       return false;
     }
     if (this.assembly === null || this.assembly.length < needed) {
-      const doubled = Math.min(MAX_REQUEST_BYTES, 2 * (this.assembly?.length ?? 0));
-      const grown = Buffer.allocUnsafeSlow(Math.max(announced, doubled, SMALLEST_ASSEMBLY));
+      const doubled = 2 * (this.assembly?.length ?? 0);
+      // An eighth of what is announced, of that an eighth …: the steps up to the whole copy a seventh of it in all.
+      let room = announced;
+      while (room > needed * ROOM_PER_BYTE) room = Math.ceil(room / ROOM_PER_BYTE);
+      const grown = Buffer.allocUnsafeSlow(Math.max(room, Math.min(doubled, MAX_REQUEST_BYTES), SMALLEST_ASSEMBLY));
       this.assembly?.copy(grown, 0, 0, this.assembled);
       this.assembly = grown;
     }
