@@ -2,6 +2,7 @@
 export const errorTable = {
   ERR: { kind: 'user', severity: 'error', remedy: '' },
   WRONGTYPE: { kind: 'user', severity: 'error', remedy: '' },
+  BUSYKEY: { kind: 'user', severity: 'error', remedy: '' },
   NOAUTH: { kind: 'user', severity: 'error', remedy: '' },
   WRONGPASS: { kind: 'user', severity: 'error', remedy: '' },
   NOPERM: { kind: 'user', severity: 'error', remedy: '' },

@@ -33,7 +33,12 @@ export function expiresAtOrBefore(
   return toMs(ms);
 }
 
-function toMs(ms: bigint): number {
+/** For RESTORE: so many milliseconds from now. */
+export function afterNow(ms: bigint, nowMs: number): number {
+  return toMs(ms + BigInt(nowMs));
+}
+
+export function toMs(ms: bigint): number {
   const number = Number(ms);
   return Math.max(Math.min(number, Number.MAX_SAFE_INTEGER), Number.MIN_SAFE_INTEGER);
 }

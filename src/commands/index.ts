@@ -16,6 +16,7 @@ import { commandInfoCommands } from './command-info.js';
 import { configCommands } from './config.js';
 import { connectionCommands } from './connection.js';
 import { counterCommands } from './counters.js';
+import { dumpCommands } from './dump.js';
 import { expiryCommands } from './expiry.js';
 import { flushCommands } from './flush.js';
 import { helpCommands } from './help.js';
@@ -44,6 +45,7 @@ const families: readonly (readonly Command[])[] = [
   keyCommands,
   expiryCommands,
   objectCommands,
+  dumpCommands,
   memoryCommands,
   scanCommands,
   flushCommands,

@@ -8,7 +8,7 @@ import type { Session } from './session.js';
 import { parseGetexOption, parseSetOptions } from './set-options.js';
 
 /** Redis's proto-max-bulk-len. */
-const MAX_STRING_BYTES = 512 * 1024 * 1024;
+export const MAX_STRING_BYTES = 512 * 1024 * 1024;
 
 const get: DataCommand = {
   name: 'get',

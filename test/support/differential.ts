@@ -17,6 +17,8 @@ export type Exact = string | Exact[];
 export interface Pair {
   /** null: no redis-server is installed. */
   redis: RealRedis | null;
+  /** Cairn's. */
+  port: number;
   /** Names of the allowed differences that were met so far. */
   met: Set<string>;
   /** Runs a script on both, after a FLUSHALL, once for each protocol. */
@@ -35,6 +37,7 @@ export async function startPair(t: Test): Promise<Pair> {
   const met = new Set<string>();
   return {
     redis,
+    port: server.port,
     met,
     async same(t, name, script, { comparable = (_: Buffer[], reply: unknown) => reply } = {}) {
       const skip = redis === null ? 'no redis-server is installed' : false;

@@ -24,6 +24,8 @@ const forbidden: Record<string, string> = {
   'src/format/b.ts': "export { readFile } from 'node:fs/promises';",
   'src/resp/a.ts': "export { createServer } from 'node:net';",
   'src/resp/b.ts': "export { x } from '../commands/command.js';",
+  'src/rdb/a.ts': "export { x } from '../resp/reply.js';",
+  'src/rdb/b.ts': "export { readFile } from 'node:fs/promises';",
   'src/codec/a.ts': "export { openSync } from 'node:fs';",
   'src/storage/a.ts': "export { x } from '../backup/service.js';",
   'src/engine/a.ts': "export { x } from '../keyspace/keyspace.js';",
