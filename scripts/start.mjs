@@ -26,7 +26,7 @@ function stopWithParent() {
     // Listens only after the server does: a listener of ours alone would swallow the signal.
     if (!listening && process.listenerCount('SIGTERM') > 0) {
       listening = true;
-      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP']) process.on(signal, () => clearInterval(check));
+      for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, () => clearInterval(check));
     }
     if (process.ppid === parent) return;
     clearInterval(check);

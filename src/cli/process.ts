@@ -6,12 +6,16 @@ import { exitCode } from './exit-codes.js';
 const STOP_LIMIT_MS = 9_500;
 /** npm and a terminal both pass one Ctrl-C on: signals this close are one. */
 const SAME_SIGNAL_MS = 1_000;
-const SIGNALS = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+/** SIGHUP from a terminal means that it is gone; a server without one is told to open anew what an operator replaced. */
+const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;
+const SIGNALS: readonly NodeJS.Signals[] = onTerminal ? ['SIGTERM', 'SIGINT', 'SIGHUP'] : ['SIGTERM', 'SIGINT'];
 
 export interface StopRequest {
   /** Resolves with why, once a stop was asked for. */
   readonly asked: Promise<string>;
   ask(reason: string): void;
+  /** What SIGHUP does while the server runs. */
+  onHangUp(reload: () => void): void;
 }
 
 /**
@@ -36,7 +40,14 @@ export function listenForStop(log: Log): StopRequest {
       ask(signal);
     });
   }
-  return { asked, ask };
+  const reloads: (() => void)[] = [];
+  if (!onTerminal) {
+    process.on('SIGHUP', () => {
+      log.info('SIGHUP: files that an operator may have replaced are opened anew');
+      for (const reload of reloads) reload();
+    });
+  }
+  return { asked, ask, onHangUp: (reload) => void reloads.push(reload) };
 }
 
 function kill(log: Log, reason: string): void {

@@ -1,7 +1,7 @@
 /**
  * `cairn serve`: the composition root. Everything is made here, in this order, and closed in the other:
  *
- *   settings → log → data (lock, LIVE, database, keyspace) → backup (repository) → server (sockets) → "ready"
+ *   settings → log → data (lock, LIVE, database, keyspace) → audit log → backup (repository) → server (sockets) → "ready"
  */
 import { systemClock } from '../base/clock.js';
 import { toCairnError } from '../base/errors.js';
@@ -9,6 +9,7 @@ import { armFaultPoints } from '../base/fault-points.js';
 import { loadConfig } from '../config/load.js';
 import type { ConfigService } from '../config/service.js';
 import { ConfigError } from '../config/sources.js';
+import { type AuditLog, openAudit } from '../observability/audit.js';
 import { createLog, type Log } from '../observability/log.js';
 import { type Server, startServer } from '../server/server.js';
 import type { ServerSettings } from '../server/settings.js';
@@ -68,14 +69,18 @@ async function start(config: ConfigService, log: Log, stop: StopRequest): Promis
     config: config.file,
   });
   const closers: [string, () => Promise<unknown>][] = [];
+  let closeAudit = async (): Promise<void> => {};
   try {
     const data = await openData(config, log.child({ part: 'data' }), clock);
     closers.push(['the database', data.close]);
+    const audit = await openAudit({ path: config.values['audit.file'], clock, log: log.child({ part: 'audit' }) });
+    closeAudit = closer(audit);
     const { backup, close } = await openBackup(config, data, log.child({ part: 'backup' }), clock);
     closers.push(['the repository', close]);
     data.keyspace.begin();
+    stop.onHangUp(() => void audit.reopen());
     const server = await startServer(
-      { keyspace: data.keyspace, backup, config, log, onShutdown: () => stop.ask('SHUTDOWN') },
+      { keyspace: data.keyspace, backup, config, log, audit, onShutdown: () => stop.ask('SHUTDOWN') },
       serverSettings(config),
     );
     return {
@@ -84,13 +89,20 @@ async function start(config: ConfigService, log: Log, stop: StopRequest): Promis
         // Both at once: clients that wait for an operation get their answer because it is cancelled.
         const repository = closeAll(closers.splice(1), log);
         const sockets = await closeAll([['the server', () => server.stop()]], log);
-        return (await repository) && sockets && (await closeAll(closers, log));
+        // Last: it holds what the clients were answered until now.
+        return (await repository) && sockets && (await closeAll([...closers, ['the audit log', closeAudit]], log));
       },
     };
   } catch (error) {
-    await closeAll(closers.reverse(), log);
+    await closeAll([...closers.reverse(), ['the audit log', closeAudit]], log);
     throw error;
   }
+}
+
+function closer(audit: AuditLog): () => Promise<void> {
+  return async () => {
+    if (!(await audit.close())) throw new Error('records are missing in the audit log');
+  };
 }
 
 /** One that fails does not keep the others from being closed. */

@@ -6,6 +6,7 @@ import type { BackupService } from '../backup/service.js';
 import type { ConfigService } from '../config/service.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Transaction } from '../keyspace/transaction.js';
+import type { AuditLog } from '../observability/audit.js';
 import type { Log } from '../observability/log.js';
 import type { Reply } from '../resp/reply.js';
 import type { ServerControl, Session } from './session.js';
@@ -18,6 +19,7 @@ export interface Services {
   config: ConfigService;
   server: ServerControl;
   log: Log;
+  audit: AuditLog;
 }
 
 export interface Call {

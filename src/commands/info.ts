@@ -25,6 +25,7 @@ const sections: Record<string, (facts: Facts) => Fields> = {
   memory: memoryFields,
   persistence: persistenceFields,
   backup: ({ backup }) => backup.backup,
+  audit: auditFields,
   stats: statsFields,
   replication: replicationFields,
   cpu: cpuFields,
@@ -172,6 +173,18 @@ function persistenceFields({ services: { keyspace }, backup }: Facts): Fields {
     ...backup.persistence,
     writes_refused: keyspace.writesRefused?.line ?? '',
     aof_enabled: 0,
+  };
+}
+
+function auditFields({ services: { audit } }: Facts): Fields {
+  const { state } = audit;
+  return {
+    audit_enabled: state.enabled ? 1 : 0,
+    audit_records: state.records,
+    audit_records_lost: state.recordsLost,
+    audit_refusals_suppressed: state.refusalsSuppressed,
+    audit_write_errors: state.writeErrors,
+    audit_last_error: state.lastError,
   };
 }
 

@@ -12,12 +12,29 @@ export interface QueuedCommand {
   spec: CommandSpec;
 }
 
+/** A call that leaves a record in the audit log when it has ended. */
+export interface AuditedCall {
+  readonly timeUs: number;
+  readonly beganAtMs: number;
+  /** Who called, when it was called; null: nobody had logged in. */
+  readonly user: string | null;
+  readonly session: Session;
+  readonly name: string;
+  readonly failuresOnly: boolean;
+  readonly argv: readonly Buffer[];
+  /** Its place between MULTI and EXEC. */
+  readonly queuedAt: number | null;
+  recorded: boolean;
+}
+
 /** What a MULTI has gathered. */
 export interface QueuedTransaction {
   commands: QueuedCommand[];
   /** A command was refused when it was queued: EXEC will run nothing. */
   aborted: boolean;
   bytes: number;
+  /** Those of the commands that leave a record. */
+  audited?: AuditedCall[];
   /** The database that MULTI saw: after a restore in place it is another one. */
   database: Database | null;
 }

@@ -26,7 +26,11 @@ export function problemOf(given: Given, reason: string): string {
   return `${name} = ${value} (${given.where}): ${reason}`;
 }
 
-/** A misspelt requirepass is still a password. */
+/** Whether what is given under this name, in any spelling, must not be shown. A misspelt requirepass is still a password. */
+export function isSecretName(name: string): boolean {
+  return isSettingName(name) ? settingOf(name).secret : looksSecret(name);
+}
+
 function looksSecret(name: string): boolean {
   const near = nearest(name);
   return /pass|pwd|auth|secret|token|key/i.test(name) || (near !== null && settingOf(near).secret);

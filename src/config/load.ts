@@ -65,7 +65,7 @@ function defaults(): Map<SettingName, Sourced> {
 
 /**
  * Paths become absolute once, here. When a plain directory is served, `dir` is not in use and nothing may lie in it by
- * default: then there is no repository unless one is named, and restores go beside the directory.
+ * default: then there is no repository and no audit log unless one is named, and restores go beside the directory.
  */
 function resolvePaths(values: Map<SettingName, Sourced>, workingDirectory: string): void {
   const absolute = (name: SettingName): string | null => {
@@ -80,7 +80,7 @@ function resolvePaths(values: Map<SettingName, Sourced>, workingDirectory: strin
     if (!isSettingName(name) || settings[name].value.kind !== 'path' || name === 'dir' || name === 'data_dir') continue;
     if (entry.source === 'default' && settings[name].default.startsWith('<dir>/')) {
       const inDir = join(dir, settings[name].default.slice('<dir>/'.length));
-      entry.value = plain === null ? inDir : name === 'backup.dir' ? null : dirname(plain);
+      entry.value = plain === null ? inDir : name === 'backup.restore_dir' ? dirname(plain) : null;
     } else {
       absolute(name);
     }

@@ -210,6 +210,13 @@ export const settings = {
     default: '64mb',
     doc: 'How much is written to memory and the log before it becomes a table.',
   }),
+  'audit.file': setting({
+    value: path(),
+    default: '<dir>/audit.jsonl',
+    doc:
+      'Who called which administrative command, and how it ended: one JSON line per call. Empty: no audit log. With ' +
+      '`data_dir`: none unless given.',
+  }),
   'log.level': setting({
     value: oneOf(...logLevels),
     default: 'info',

@@ -12,6 +12,7 @@
  */
 import type { Socket } from 'node:net';
 import type { CairnError } from '../base/errors.js';
+import type { AuditedCall } from '../commands/session.js';
 import type { Log } from '../observability/log.js';
 import { RequestDecoder } from '../resp/decode.js';
 import type { ReplyWriter } from '../resp/encode.js';
@@ -50,6 +51,8 @@ export class Connection {
   readonly session: ClientSession;
   /** The data command that runs or waits; one at a time. */
   readonly dataCall: DataCall;
+  /** What the command that runs or waits leaves in the audit log. */
+  audited: readonly AuditedCall[] = [];
 
   private readonly decoder: RequestDecoder;
   private readonly queue = new ReplyQueue();
@@ -204,6 +207,7 @@ export class Connection {
     this.closing = true;
     this.queue.clear();
     this.dropInput();
+    this.context.dispatcher.abandoned(this.session);
     this.session.release();
     this.context.closed(this);
   }

@@ -10,13 +10,15 @@
 import { CairnError } from '../base/errors.js';
 import type { Command, Services } from '../commands/command.js';
 import { allCommands } from '../commands/index.js';
+import { printable } from '../commands/masked.js';
 import { NameTable } from '../commands/name-table.js';
 import { isServed } from '../commands/served.js';
-import type { CommandCount } from '../commands/session.js';
-import { type CommandSpec, lookup, resolve } from '../commands/spec.js';
+import type { CommandCount, Session } from '../commands/session.js';
+import { type CommandSpec, find, lookup, resolve } from '../commands/spec.js';
 import { exec, executeQueue, queue } from '../commands/transactions.js';
 import type { Outcome } from '../keyspace/keyspace.js';
-import { QUEUED, type Reply } from '../resp/reply.js';
+import { OK, QUEUED, type Reply } from '../resp/reply.js';
+import { type AuditRule, AuditTrail, auditRule } from './audit-trail.js';
 import type { Connection } from './connection.js';
 
 /** A command with what the dispatcher needs of its spec at every call. */
@@ -31,6 +33,8 @@ interface Entry extends CommandCount {
   readonly refusedInMulti: boolean;
   /** Runs at once inside MULTI. */
   readonly endsMulti: boolean;
+  /** What of its calls goes into the audit log. */
+  readonly audit: AuditRule;
 }
 
 /** What a first word leads to. */
@@ -46,6 +50,7 @@ const httpWords = new Set(['post', 'host:']);
 export class Dispatcher {
   private readonly entries: Entry[];
   private readonly names: NameTable<Named>;
+  private readonly trail: AuditTrail;
 
   constructor(
     private readonly services: Services,
@@ -53,10 +58,21 @@ export class Dispatcher {
   ) {
     this.entries = [...allCommands().values()].map(entryOf);
     this.names = nameTable(this.entries);
+    this.trail = new AuditTrail(services.audit);
   }
 
   counts(): CommandCount[] {
     return this.entries.filter((entry) => entry.calls > 0 || entry.rejected > 0);
+  }
+
+  /** The client has gone. */
+  abandoned(session: Session): void {
+    if (session.transaction?.audited !== undefined) this.trail.abandoned(session);
+  }
+
+  /** No call that is still running will be waited for. */
+  stopped(): void {
+    this.trail.stopped();
   }
 
   dispatch(connection: Connection, argv: Buffer[]): void {
@@ -73,6 +89,7 @@ export class Dispatcher {
       if (session.transaction !== null && !entry.endsMulti) {
         const { command, spec } = entry;
         queue(session.transaction, { name: entry.name, args: argv.slice(entry.words), argv, command, spec });
+        if (entry.audit !== 'never') this.trail.queued(session, entry.name, entry.audit, argv);
         connection.answer(QUEUED, null);
         return;
       }
@@ -82,6 +99,9 @@ export class Dispatcher {
     }
     this.counters.commandsProcessed++;
     entry.calls++;
+    if (entry.audit !== 'never') {
+      connection.audited = this.trail.begin(connection.session, entry.name, entry.audit, argv);
+    }
     try {
       this.run(connection, entry, argv);
     } catch (thrown) {
@@ -131,10 +151,15 @@ export class Dispatcher {
     const { session } = connection;
     if (entry !== null) entry.rejected++;
     this.counters.errorReplies++;
+    const name = entry?.name ?? nameOf(argv);
+    this.trail.refused(session, name, entry?.audit ?? auditRule(name), argv, error);
     if (this.names.get(argv[0] as Buffer)?.entry?.command === exec) {
+      connection.audited = session.transaction?.audited ?? [];
       session.release();
       const why = error.code === 'ERR' ? error.message : error.line;
-      connection.answer(new CairnError('EXECABORT', `Transaction discarded because of: ${why}`), null);
+      const refusal = new CairnError('EXECABORT', `Transaction discarded because of: ${why}`);
+      this.trail.ended(connection, refusal, null);
+      connection.answer(refusal, null);
       return;
     }
     if (session.transaction !== null) session.transaction.aborted = true;
@@ -152,6 +177,8 @@ export class Dispatcher {
       this.take(connection, entry, executeQueue(services, session));
     } else {
       const reply = command.run({ session, services, args: argv.slice(entry.words) });
+      // SHUTDOWN has no answer.
+      if (reply instanceof Promise && entry.name === 'shutdown') this.trail.ended(connection, OK, null);
       if (reply instanceof Promise) this.follow(connection, entry, reply);
       else this.finish(connection, entry, reply, null);
     }
@@ -160,6 +187,7 @@ export class Dispatcher {
   private take(connection: Connection, entry: Entry, outcome: Outcome<Reply> | Promise<Outcome<Reply>>): void {
     if (outcome instanceof Promise) {
       connection.block();
+      if (entry.audit !== 'never') this.trail.follow(connection.audited);
       outcome.then(
         ({ value, durable }) => this.finishLater(connection, entry, value, durable),
         (thrown: unknown) => this.finishLater(connection, entry, this.errorReply(entry, thrown), null),
@@ -171,6 +199,7 @@ export class Dispatcher {
 
   private follow(connection: Connection, entry: Entry, reply: Promise<Reply>): void {
     connection.block();
+    if (entry.audit !== 'never') this.trail.follow(connection.audited);
     reply.then(
       (value) => this.finishLater(connection, entry, value, null),
       (thrown: unknown) => this.finishLater(connection, entry, this.errorReply(entry, thrown), null),
@@ -179,11 +208,13 @@ export class Dispatcher {
 
   private finish(connection: Connection, entry: Entry, reply: Reply, durable: Promise<void> | null): void {
     this.count(entry, reply);
+    if (entry.audit !== 'never') this.trail.ended(connection, reply, durable);
     connection.answer(reply, durable);
   }
 
   private finishLater(connection: Connection, entry: Entry, reply: Reply, durable: Promise<void> | null): void {
     this.count(entry, reply);
+    if (entry.audit !== 'never') this.trail.ended(connection, reply, durable);
     connection.dataCall.clear();
     connection.resume(reply, durable);
   }
@@ -218,10 +249,16 @@ function entryOf(command: Command): Entry {
     writes: spec.flags.has('write'),
     refusedInMulti: spec.flags.has('no_multi'),
     endsMulti: immediateInMulti.has(command.name),
+    audit: auditRule(command.name),
     calls: 0,
     rejected: 0,
     failed: 0,
   };
+}
+
+/** For a record of what is no command, or has the wrong number of arguments. */
+function nameOf(argv: readonly Buffer[]): string {
+  return find(argv)?.name ?? printable(argv[0] as Buffer).toLowerCase();
 }
 
 function nameTable(entries: readonly Entry[]): NameTable<Named> {

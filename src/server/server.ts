@@ -208,6 +208,7 @@ class RunningServer implements Server, ListenerHost {
     }
     if (this.connections.size > 0) await this.allGone(graceMs);
     for (const connection of this.connections) connection.destroy();
+    this.dispatcher.stopped();
   }
 
   private allGone(graceMs: number): Promise<void> {

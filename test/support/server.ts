@@ -1,7 +1,9 @@
 /** A whole server in this process: real database, repository, keyspace, commands and sockets, in a scratch directory. */
 import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
+import { systemClock } from '../../src/base/clock.js';
 import { loadConfig } from '../../src/config/load.js';
+import { type AuditLog, auditOff } from '../../src/observability/audit.js';
 import type { Log } from '../../src/observability/log.js';
 import { type Server, startServer } from '../../src/server/server.js';
 import type { ServerSettings } from '../../src/server/settings.js';
@@ -28,6 +30,7 @@ export async function startTestServer(
   t: Test,
   changes: Partial<ServerSettings> = {},
   log: Log = silentLog(),
+  audit: AuditLog = auditOff(systemClock()),
 ): Promise<TestServer> {
   const fixture = await openFixture(scratch(t));
   const { config } = loadConfig({ args: [], environment: {} });
@@ -48,7 +51,7 @@ export async function startTestServer(
   };
   const { keyspace, backup } = fixture;
   const onShutdown = () => void result.shutdowns++;
-  const server = await startServer({ keyspace, backup, config, log, onShutdown }, settings);
+  const server = await startServer({ keyspace, backup, config, log, audit, onShutdown }, settings);
   const clients: RawClient[] = [];
   const result: TestServer = {
     server,
