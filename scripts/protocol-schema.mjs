@@ -106,8 +106,9 @@ const argument = z
     if (value.type === 'pure-token' && value.token === undefined) {
       context.addIssue({ code: 'custom', message: 'a pure-token has a token' });
     }
-    if ((value.type === 'key') !== (value.key_spec_index !== undefined)) {
-      context.addIssue({ code: 'custom', message: 'a key, and only a key, has a key_spec_index' });
+    const indexed = value.key_spec_index !== undefined;
+    if (value.type === 'key' ? !indexed : indexed && value.type !== 'pattern') {
+      context.addIssue({ code: 'custom', message: 'a key has a key_spec_index, a pattern may, nothing else does' });
     }
     if (value.unknown !== undefined && value.type !== 'oneof') {
       context.addIssue({ code: 'custom', message: 'unknown is for oneof' });
@@ -136,10 +137,12 @@ const keySpec = z.strictObject({
   begin_search: z.union([
     z.strictObject({ index: z.strictObject({ index: z.int().min(1) }) }),
     z.strictObject({ keyword: z.strictObject({ keyword: z.string(), startfrom: z.int() }) }),
+    z.strictObject({ unknown: z.strictObject({}) }),
   ]),
   find_keys: z.union([
     z.strictObject({ range: z.strictObject({ lastkey: z.int(), keystep: z.int().min(1), limit: index }) }),
     z.strictObject({ keynum: z.strictObject({ keynumidx: index, firstkey: index, keystep: z.int().min(1) }) }),
+    z.strictObject({ unknown: z.strictObject({}) }),
   ]),
 });
 

@@ -6,6 +6,7 @@ import { CairnError } from '../base/errors.js';
 import { globMatch } from '../base/glob.js';
 import { MapReply, type Reply, record, SetReply, Simple } from '../resp/reply.js';
 import type { Call, ServerCommand } from './command.js';
+import { type FlaggedKey, keysWithFlags } from './key-flags.js';
 import { legacyRange } from './key-positions.js';
 import { allSpecs, arityFits, type CommandSpec, find, type KeySpec, lookup } from './spec.js';
 import type { ArgumentSpec, ArgumentType } from './spec-types.js';
@@ -18,7 +19,12 @@ export const commandInfoCommands: readonly ServerCommand[] = [
   { name: 'command|info', kind: 'server', run: ({ args }) => named(args).map((spec) => (spec ? infoOf(spec) : null)) },
   { name: 'command|docs', kind: 'server', run: ({ args }) => docs(named(args)) },
   { name: 'command|list', kind: 'server', run: list },
-  { name: 'command|getkeys', kind: 'server', run: getKeys },
+  { name: 'command|getkeys', kind: 'server', run: ({ args }) => flaggedKeys(args).map(({ at }) => args[at] as Buffer) },
+  {
+    name: 'command|getkeysandflags',
+    kind: 'server',
+    run: ({ args }) => flaggedKeys(args).map(({ at, flags }) => [args[at] as Buffer, statuses(flags)]),
+  },
 ];
 
 /** The specs that are named, in the order of the names, undefined for unknown ones; all commands when none is named. */
@@ -118,12 +124,12 @@ function filterOf(kind: Buffer, wanted: Buffer): (spec: CommandSpec) => boolean 
   throw new CairnError('ERR', 'syntax error');
 }
 
-function getKeys({ args }: Call): Reply {
+function flaggedKeys(args: readonly Buffer[]): FlaggedKey[] {
   const spec = find(args);
   if (spec === undefined) throw new CairnError('ERR', 'Invalid command specified');
   if (spec.keySpecs.length === 0) throw new CairnError('ERR', 'The command has no key arguments');
   if (!arityFits(spec, args.length)) throw new CairnError('ERR', 'Invalid number of arguments specified for command');
-  return spec.keyIndexes(args).map((at) => args[at] as Buffer);
+  return keysWithFlags(spec, args);
 }
 
 function isWord(word: Buffer, expected: string): boolean {

@@ -3,6 +3,7 @@
  * family; `index.ts` lists them. Arity, ACL and key positions come from protocol/, never from here.
  */
 import type { BackupService } from '../backup/service.js';
+import type { CairnError } from '../base/errors.js';
 import type { ConfigService } from '../config/service.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import type { Transaction } from '../keyspace/transaction.js';
@@ -40,6 +41,8 @@ export interface DataCommand {
 export interface ServerCommand {
   name: string;
   kind: 'server';
+  /** Always refused, before anything else: inside MULTI it spoils the transaction. */
+  refused?: CairnError;
   run(call: Call): Reply | Promise<Reply>;
   /**
    * The same inside EXEC: synchronous, on the transaction (KEYS, SCAN, FLUSHDB, DBSIZE …). Commands that have neither this

@@ -16,6 +16,7 @@ import { commandInfoCommands } from './command-info.js';
 import { configCommands } from './config.js';
 import { connectionCommands } from './connection.js';
 import { counterCommands } from './counters.js';
+import { debugCommands } from './debug.js';
 import { dumpCommands } from './dump.js';
 import { expiryCommands } from './expiry.js';
 import { flushCommands } from './flush.js';
@@ -27,10 +28,12 @@ import { memoryCommands } from './memory.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
 import { shutdownCommands } from './shutdown.js';
+import { sortCommands } from './sort.js';
 import { lookup } from './spec.js';
 import { stringPartCommands } from './string-parts.js';
 import { stringCommands } from './strings.js';
 import { transactionCommands } from './transactions.js';
+import { waitCommands } from './wait.js';
 
 const families: readonly (readonly Command[])[] = [
   connectionCommands,
@@ -46,6 +49,7 @@ const families: readonly (readonly Command[])[] = [
   expiryCommands,
   objectCommands,
   dumpCommands,
+  sortCommands,
   memoryCommands,
   scanCommands,
   flushCommands,
@@ -53,6 +57,8 @@ const families: readonly (readonly Command[])[] = [
   configCommands,
   commandInfoCommands,
   helpCommands,
+  waitCommands,
+  debugCommands,
   shutdownCommands,
   readonlyCommands,
   backupCreateCommands,

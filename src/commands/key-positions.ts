@@ -29,8 +29,12 @@ export function legacyRange(specs: readonly KeySpec[]): [first: number, last: nu
   return [first, last, step];
 }
 
-function positionsOf(spec: KeySpec, argv: readonly Buffer[]): number[] {
-  const begin = beginOf(spec, argv);
+/** Of one spec. */
+export function positionsOf(spec: KeySpec, argv: readonly Buffer[]): number[] {
+  if ('unknown' in spec.begin_search || 'unknown' in spec.find_keys) {
+    return spec.flags.includes('OW') ? storePosition(argv) : [];
+  }
+  const begin = beginOf(spec.begin_search, argv);
   if (begin === 0 || begin >= argv.length) return [];
   const positions: number[] = [];
   if ('range' in spec.find_keys) {
@@ -51,9 +55,9 @@ function positionsOf(spec: KeySpec, argv: readonly Buffer[]): number[] {
 }
 
 /** 0 when the keyword is not there (no key is at 0). */
-function beginOf(spec: KeySpec, argv: readonly Buffer[]): number {
-  if ('index' in spec.begin_search) return spec.begin_search.index.index;
-  const { keyword, startfrom } = spec.begin_search.keyword;
+function beginOf(search: Exclude<KeySpec['begin_search'], { unknown: unknown }>, argv: readonly Buffer[]): number {
+  if ('index' in search) return search.index.index;
+  const { keyword, startfrom } = search.keyword;
   const backwards = startfrom < 0;
   const from = backwards ? argv.length + startfrom : startfrom;
   for (let at = from; at > 0 && at < argv.length; at += backwards ? -1 : 1) {
@@ -66,4 +70,18 @@ function lastOf(begin: number, lastkey: number, limit: number, argc: number): nu
   if (lastkey >= 0) return begin + lastkey;
   if (limit > 1) return begin + Math.trunc((argc - begin) / limit) + lastkey;
   return argc + lastkey;
+}
+
+/** How many values follow an option word of SORT, so that none of them is taken for STORE. */
+const valuesOfSort: Readonly<Record<string, number>> = { LIMIT: 2, GET: 1, BY: 1, STORE: 1 };
+
+/** What SORT stores into: the word after the last STORE. */
+function storePosition(argv: readonly Buffer[]): number[] {
+  let found: number[] = [];
+  for (let at = 2; at < argv.length; at++) {
+    const option = (argv[at] as Buffer).toString('latin1').toUpperCase();
+    if (option === 'STORE' && at + 1 < argv.length) found = [at + 1];
+    at += Object.hasOwn(valuesOfSort, option) ? (valuesOfSort[option] as number) : 0;
+  }
+  return found;
 }

@@ -44,10 +44,12 @@ export interface KeySpec {
   readonly flags: readonly string[];
   readonly begin_search:
     | { readonly index: { readonly index: number } }
-    | { readonly keyword: { readonly keyword: string; readonly startfrom: number } };
+    | { readonly keyword: { readonly keyword: string; readonly startfrom: number } }
+    | { readonly unknown: Record<string, never> };
   readonly find_keys:
     | { readonly range: { readonly lastkey: number; readonly keystep: number; readonly limit: number } }
-    | { readonly keynum: { readonly keynumidx: number; readonly firstkey: number; readonly keystep: number } };
+    | { readonly keynum: { readonly keynumidx: number; readonly firstkey: number; readonly keystep: number } }
+    | { readonly unknown: Record<string, never> };
 }
 
 /** One entry of the generated table. */

@@ -134,6 +134,7 @@ export class Dispatcher {
   /** Throws when the command may not run, or be queued, now. */
   private admit(entry: Entry, connection: Connection): void {
     const { session } = connection;
+    if (entry.command.kind === 'server' && entry.command.refused !== undefined) throw entry.command.refused;
     if (entry.needsAuthentication && !session.authenticated) {
       throw new CairnError('NOAUTH', 'Authentication required.');
     }
