@@ -26,6 +26,12 @@ const checks = [
     minutes: 5,
     about: 'hostile bytes through the request decoder, in random pieces, against a plain reference',
   },
+  {
+    name: 'command-fuzz',
+    source: 'test/server/command-fuzz.test.ts',
+    minutes: 10,
+    about: 'every command with any arguments on the built server: one well-formed reply each, and nobody else notices',
+  },
 ];
 
 /** Beyond its minutes a check may finish the round that it is in. */

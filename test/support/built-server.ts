@@ -43,6 +43,9 @@ export interface Server {
   kill9(): Promise<void>;
 }
 
+/** Variables of the tests themselves: the server would refuse them as settings that it does not know. */
+const ofTests = { CAIRN_SEED: undefined, CAIRN_MINUTES: undefined, CAIRN_RUNS: undefined };
+
 const program = join(process.cwd(), 'dist', 'cli', 'main.js');
 
 /** Starts it and waits until it accepts connections; an error with what it said when it ends before that. */
@@ -52,7 +55,7 @@ export async function startServer(t: Test, options: ServerOptions = {}): Promise
     const port = options.port ?? (await freePort());
     const place = options.dataDir === undefined ? ['--dir', dir] : ['--data-dir', options.dataDir];
     const command = [process.execPath, program, 'serve', '--port', String(port), ...place, ...(options.args ?? [])];
-    const running = start(t, command, { env: options.env ?? {} });
+    const running = start(t, command, { env: { ...ofTests, ...options.env } });
     if (await isReady(running, options.readyTimeoutMs ?? 20_000)) return serverOf(t, running, port, dir);
     const said = running.stderr();
     const portTaken = options.port === undefined && /EADDRINUSE/.test(said) && attempt < 5;
@@ -62,7 +65,7 @@ export async function startServer(t: Test, options: ServerOptions = {}): Promise
 
 /** Runs `serve` where it must refuse to start: exit code and output. */
 export async function failToStart(t: Test, args: string[], env: Record<string, string> = {}) {
-  const running = start(t, [process.execPath, program, 'serve', ...args], { env });
+  const running = start(t, [process.execPath, program, 'serve', ...args], { env: { ...ofTests, ...env } });
   const ended = await running.ended;
   return { code: ended.code, stdout: running.stdout(), stderr: running.stderr() };
 }
