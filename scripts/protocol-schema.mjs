@@ -78,7 +78,7 @@ const index = z.int().min(0);
 
 const argument = z
   .strictObject({
-    name: z.string().regex(/^[a-z][a-z0-9_-]*$/, 'lower case'),
+    name: z.string().regex(/^[a-z][a-z0-9_:/-]*$/, 'lower case'),
     type: z.enum(argumentTypes),
     token: z
       .string()
@@ -91,6 +91,7 @@ const argument = z
     multiple_token: z.literal(true).optional(),
     key_spec_index: index.optional(),
     since: version.optional(),
+    deprecated_since: version.optional(),
     minimum: z.int().optional(),
     unknown: errorCode.optional(),
     conflicts: z.array(z.string()).min(1).optional(),

@@ -271,21 +271,26 @@ export class Operations {
     return this.#past.findLast(passes) ?? null;
   }
 
-  /** Resolves when the operation ended, whatever its end; false when the timeout (ms, 0: none) came first. */
-  async ended(operation: Operation, timeoutMs: number): Promise<boolean> {
+  /** Resolves when the operation ended, whatever its end; false when the timeout (ms, 0: none) or the signal came first. */
+  async ended(operation: Operation, timeoutMs: number, signal?: AbortSignal): Promise<boolean> {
     const end = (this.#ends.get(operation) ?? Promise.resolve()).then(
       () => true,
       () => true,
     );
-    if (timeoutMs === 0) return end;
+    if (timeoutMs === 0 && signal === undefined) return end;
     let timer: NodeJS.Timeout | undefined;
+    let stop = (): void => {};
     const timeout = new Promise<boolean>((resolve) => {
-      timer = setTimeout(() => resolve(false), timeoutMs);
+      stop = () => resolve(false);
+      if (timeoutMs > 0) timer = setTimeout(stop, timeoutMs);
+      if (signal?.aborted) stop();
+      else signal?.addEventListener('abort', stop);
     });
     try {
       return await Promise.race([end, timeout]);
     } finally {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', stop);
     }
   }
 

@@ -420,8 +420,11 @@ export class BackupService {
     });
   }
 
-  /** Blocks until the newest operation about that backup ended; answers or throws what it did. timeoutMs 0: for ever. */
-  async wait(id: number, timeoutMs: number): Promise<unknown> {
+  /**
+   * Blocks until the newest operation about that backup ended; answers or throws what it did. timeoutMs 0: for ever.
+   * When the signal aborts it is as if the time were over, or its reason is thrown where that is a CairnError.
+   */
+  async wait(id: number, timeoutMs: number, signal?: AbortSignal): Promise<unknown> {
     const { operations } = this.#parts;
     const found = operations.find(id);
     if (found === null)
@@ -429,8 +432,11 @@ export class BackupService {
         hint: 'ADMIN.BACKUP INFO shows the backup itself.',
       });
     const { running, record } = found;
-    if (running !== null && !(await operations.ended(running, timeoutMs))) {
-      throw new CairnError('BACKUPBUSY', `${running.title} still runs after ${timeoutMs} ms`, {
+    const startedAt = performance.now();
+    if (running !== null && !(await operations.ended(running, timeoutMs, signal))) {
+      if (signal?.reason instanceof CairnError) throw signal.reason;
+      const waitedMs = signal?.aborted ? Math.round(performance.now() - startedAt) : timeoutMs;
+      throw new CairnError('BACKUPBUSY', `${running.title} still runs after ${waitedMs} ms`, {
         hint: `Wait longer, or stop it with ADMIN.BACKUP CANCEL ${id}.`,
       });
     }

@@ -5,6 +5,7 @@ export const errorTable = {
   BUSYKEY: { kind: 'user', severity: 'error', remedy: '' },
   NOAUTH: { kind: 'user', severity: 'error', remedy: '' },
   WRONGPASS: { kind: 'user', severity: 'error', remedy: '' },
+  UNBLOCKED: { kind: 'user', severity: 'warning', remedy: '' },
   NOPERM: { kind: 'user', severity: 'error', remedy: '' },
   NOPROTO: { kind: 'user', severity: 'error', remedy: '' },
   EXECABORT: { kind: 'user', severity: 'error', remedy: '' },

@@ -65,9 +65,15 @@ function timeoutMs(text: string | null): number {
   }
 }
 
-const wait = adminCommand('admin.backup|wait', async (values, { services }) => {
+const wait = adminCommand('admin.backup|wait', async (values, { services, session }) => {
   const ms = timeoutMs(values.word('timeout'));
-  return replyOf(await services.backup.wait(required(values.number('id'), 'id'), ms));
+  const stop = new AbortController();
+  session.waiting = { unblock: (error) => stop.abort(error) };
+  try {
+    return replyOf(await services.backup.wait(required(values.number('id'), 'id'), ms, stop.signal));
+  } finally {
+    session.waiting = null;
+  }
 });
 
 const cancel = adminCommand('admin.backup|cancel', async (values, { services }) =>

@@ -1,12 +1,11 @@
 /** CLIENT: who is connected, and what a connection says of itself. Texts and the line's form are Redis 7's. */
 import { CairnError } from '../base/errors.js';
 import { OK, type Reply, Verbatim } from '../resp/reply.js';
+import { isClientType } from './client-types.js';
 import type { Call, Command, ServerCommand } from './command.js';
 import { readInteger } from './integers.js';
 import type { Session } from './session.js';
 import { syntaxError } from './words.js';
-
-const clientTypes = ['normal', 'master', 'replica', 'slave', 'pubsub'];
 
 const command = (name: string, run: (call: Call) => Reply): ServerCommand => ({
   name: `client|${name}`,
@@ -84,7 +83,7 @@ function filter(args: readonly Buffer[]): (session: Session) => boolean {
   if (option === undefined) return () => true;
   if (option === 'type' && args.length === 2) {
     const type = (args[1] as Buffer).toString();
-    if (!clientTypes.includes(type.toLowerCase())) throw new CairnError('ERR', `Unknown client type '${type}'`);
+    if (!isClientType(type.toLowerCase())) throw new CairnError('ERR', `Unknown client type '${type}'`);
     return () => type.toLowerCase() === 'normal';
   }
   if (option === 'id' && args.length >= 2) {
@@ -141,6 +140,7 @@ function describe(session: Session, nowMs: number): string {
 function flags(session: Session): string {
   const set = [
     session.transaction !== null && 'x',
+    session.waiting !== null && 'b',
     session.watch?.touched && 'd',
     session.noEvict && 'e',
     session.noTouch && 'T',

@@ -96,6 +96,7 @@ function argumentReply(argument: ArgumentSpec): Reply {
     ...(argument.token !== undefined && { token: argument.token }),
     ...(argument.summary !== undefined && { summary: argument.summary }),
     ...(argument.since !== undefined && { since: argument.since }),
+    ...(argument.deprecated_since !== undefined && { deprecated_since: argument.deprecated_since }),
     ...(flags.length > 0 && { flags: statuses(flags) }),
     ...(argument.arguments !== undefined && { arguments: argument.arguments.map(argumentReply) }),
   });

@@ -11,6 +11,8 @@ import { readonlyCommands } from './admin-readonly.js';
 import { bitfieldCommands } from './bitfield.js';
 import { bitCommands } from './bits.js';
 import { clientCommands } from './client.js';
+import { clientControlCommands } from './client-control.js';
+import { clientTrackingCommands } from './client-tracking.js';
 import type { Command } from './command.js';
 import { commandInfoCommands } from './command-info.js';
 import { configCommands } from './config.js';
@@ -38,6 +40,8 @@ import { waitCommands } from './wait.js';
 const families: readonly (readonly Command[])[] = [
   connectionCommands,
   clientCommands,
+  clientControlCommands,
+  clientTrackingCommands,
   transactionCommands,
   stringCommands,
   stringPartCommands,

@@ -132,8 +132,10 @@ function clientFields({ services: { server } }: Facts): Fields {
   let connected = 0;
   let input = 0;
   let output = 0;
+  let blocked = 0;
   for (const session of server.sessions()) {
     connected++;
+    if (session.waiting !== null) blocked++;
     input = Math.max(input, session.pendingInputBytes);
     output = Math.max(output, session.pendingOutputBytes);
   }
@@ -142,7 +144,7 @@ function clientFields({ services: { server } }: Facts): Fields {
     maxclients: server.maxclients,
     client_recent_max_input_buffer: input,
     client_recent_max_output_buffer: output,
-    blocked_clients: 0,
+    blocked_clients: blocked,
   };
 }
 

@@ -1,4 +1,5 @@
 /** What commands know of the client that called them and of the server; `server` implements both interfaces. */
+import type { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import type { Command } from './command.js';
 import type { CommandSpec } from './spec.js';
@@ -63,8 +64,14 @@ export interface Session {
   /** CLIENT NO-EVICT and NO-TOUCH: kept and shown; nothing is evicted here. */
   noEvict: boolean;
   noTouch: boolean;
+  /** CLIENT REPLY: 'skip next' until the reply of the command that said so, 'skip' until that of the next. */
+  replies: 'on' | 'off' | 'skip next' | 'skip';
+  /** What it waits for without doing anything, null: nothing. Another client may end that: CLIENT UNBLOCK. */
+  waiting: { unblock(error: CairnError | null): void } | null;
   readonly pendingOutputBytes: number;
   readonly pendingInputBytes: number;
+  /** Closes at once: what it has running goes on, and is answered to nobody. */
+  close(): void;
   /** Closes once the replies so far are out. */
   closeAfterReply(): void;
   /** Back to what a new connection has: no transaction, no watch, database 0, RESP2, no name, to be authenticated anew. */
@@ -100,6 +107,8 @@ export interface ServerControl {
    */
   authenticate(session: Session, user: string | null, password: Buffer): void | Promise<void>;
   sessions(): Iterable<Session>;
+  /** CLIENT PAUSE. A pause that is given during another ends it no sooner and makes it no milder. */
+  readonly pause: { begin(ms: number, writesOnly: boolean): void; end(): void };
   /** Commands that were called or refused at least once. */
   commandCounts(): Iterable<CommandCount>;
   /** Counters for INFO stats. */

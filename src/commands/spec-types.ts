@@ -30,6 +30,7 @@ export interface ArgumentSpec {
   readonly multiple_token?: true;
   readonly key_spec_index?: number;
   readonly since?: string;
+  readonly deprecated_since?: string;
   /** The smallest integer that is taken. */
   readonly minimum?: number;
   /** The error code for a word that is none of the alternatives, where it is more specific than ERR. */

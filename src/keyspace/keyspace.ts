@@ -25,6 +25,8 @@ export interface Keyspace extends LivePort {
   readonly writesRefused: CairnError | null;
   /** Off after a storage error: checks that the storage takes writes again, else throws MISCONF and stays off. */
   setReadOnly(on: boolean): Promise<void>;
+  /** While it is on no key is removed because its time has come; a read does not see it all the same. */
+  holdExpiry(on: boolean): void;
   readonly position: Position;
   /** Changes when the database is exchanged: a MULTI that was begun before it must not run after it. */
   readonly generation: number;

@@ -53,6 +53,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   generation = 1;
   private storageError: CairnError | null = null;
   private readOnly = false;
+  expiryHeld = false;
   private begun: boolean;
   private closing: Promise<void> | null = null;
   /** Settles when the running exchange is over, null: none runs. */
@@ -335,6 +336,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   // ── writes stopped and resumed ────────────────────────────────────────────────────────────────────────────────
 
+  holdExpiry(on: boolean): void {
+    this.expiryHeld = on;
+  }
+
   async setReadOnly(on: boolean): Promise<void> {
     if (on) {
       this.readOnly = true;
@@ -478,7 +483,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   expirySource(): ReturnType<ExpirerHost['expirySource']> {
     const { database, layout } = this;
     if (!this.expire || database === null || layout.expiryIndex === null) return null;
-    if (this.unavailable !== null || this.writesRefused !== null) return null;
+    if (this.unavailable !== null || this.writesRefused !== null || this.expiryHeld) return null;
     return {
       database,
       index: layout.expiryIndex,
@@ -492,7 +497,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   async removeDue(due: Due[]): Promise<void> {
-    if (this.unavailable !== null || this.writesRefused !== null) return;
+    if (this.unavailable !== null || this.writesRefused !== null || this.expiryHeld) return;
     const outcome = await this.execute(
       (tx) => {
         for (const { database, key, expiresAtMs } of due) (tx as LiveTransaction).expireDue(database, key, expiresAtMs);

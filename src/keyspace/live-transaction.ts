@@ -21,6 +21,8 @@ export interface View {
   /** With every executed commit. */
   readonly keyCounts: readonly number[];
   readonly writesRefused: CairnError | null;
+  /** Keys whose time has come are hidden, and stay. */
+  readonly expiryHeld: boolean;
   /** false: nothing expires. */
   readonly expire: boolean;
 }
@@ -167,7 +169,7 @@ export class LiveTransaction implements Transaction {
     if (record === null || !this.view.expire) return record;
     const expiresAtMs = this.view.layout.expiryOf(record);
     if (expiresAtMs === null || this.nowMs <= expiresAtMs) return record;
-    if (this.view.writesRefused === null) {
+    if (this.view.writesRefused === null && !this.view.expiryHeld) {
       const entry = this.entry(database, key);
       entry.record = null;
       this.count(database, -1);

@@ -60,6 +60,8 @@ export type Reply =
 
 export const OK = new Encoded(Buffer.from('+OK\r\n'));
 export const QUEUED = new Encoded(Buffer.from('+QUEUED\r\n'));
+/** Nothing at all: what CLIENT REPLY makes of a reply. */
+export const NO_REPLY = new Encoded(Buffer.alloc(0));
 export const nullArray = new NullArray();
 
 /** A structure: a map in RESP3, a flat field/value array in RESP2; undefined values become null. */

@@ -17,7 +17,7 @@ import type { Log } from '../observability/log.js';
 import { RequestDecoder } from '../resp/decode.js';
 import type { ReplyWriter } from '../resp/encode.js';
 import { encodeReply } from '../resp/encode.js';
-import type { Reply } from '../resp/reply.js';
+import { NO_REPLY, type Reply } from '../resp/reply.js';
 import { DataCall } from './data-call.js';
 import type { Dispatcher } from './dispatch.js';
 import {
@@ -107,7 +107,9 @@ export class Connection {
   // What the dispatcher calls.
 
   /** The reply to the request that was dispatched last; it leaves when `durable` is resolved. */
-  answer(reply: Reply, durable: Promise<void> | null): void {
+  answer(due: Reply, durable: Promise<void> | null): void {
+    // A client without replies still waits, in the queue, when too much that it wrote is not durable yet.
+    const reply = this.session.leavesOut() ? NO_REPLY : due;
     if (durable === null && this.queue.length === 0) {
       this.context.writer.write(reply, this.session.protocol);
       if (this.context.writer.pendingBytes >= SEND_AT_BYTES) this.send();
@@ -122,6 +124,18 @@ export class Connection {
   /** The request that was dispatched last goes on in the background; `resume` ends that. */
   block(): void {
     this.blocked = true;
+  }
+
+  /** The request that was dispatched last may not run now: `goOn` dispatches it again. */
+  hold(): void {
+    this.next--;
+    this.blocked = true;
+  }
+
+  goOn(): void {
+    this.turn(() => {
+      this.blocked = false;
+    });
   }
 
   resume(reply: Reply, durable: Promise<void> | null): void {
@@ -208,6 +222,7 @@ export class Connection {
     this.queue.clear();
     this.dropInput();
     this.context.dispatcher.abandoned(this.session);
+    this.session.waiting?.unblock(null);
     this.session.release();
     this.context.closed(this);
   }

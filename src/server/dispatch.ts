@@ -13,13 +13,14 @@ import { allCommands } from '../commands/index.js';
 import { printable } from '../commands/masked.js';
 import { NameTable } from '../commands/name-table.js';
 import { isServed } from '../commands/served.js';
-import type { CommandCount, Session } from '../commands/session.js';
+import type { CommandCount, QueuedTransaction, Session } from '../commands/session.js';
 import { type CommandSpec, find, lookup, resolve } from '../commands/spec.js';
 import { exec, executeQueue, queue } from '../commands/transactions.js';
 import type { Outcome } from '../keyspace/keyspace.js';
 import { OK, QUEUED, type Reply } from '../resp/reply.js';
 import { type AuditRule, AuditTrail, auditRule } from './audit-trail.js';
 import type { Connection } from './connection.js';
+import { type ClientPause, canBeHeld } from './pause.js';
 
 /** A command with what the dispatcher needs of its spec at every call. */
 interface Entry extends CommandCount {
@@ -31,6 +32,8 @@ interface Entry extends CommandCount {
   readonly needsAuthentication: boolean;
   readonly writes: boolean;
   readonly refusedInMulti: boolean;
+  /** CLIENT PAUSE may hold it back. */
+  readonly canBeHeld: boolean;
   /** Runs at once inside MULTI. */
   readonly endsMulti: boolean;
   /** What of its calls goes into the audit log. */
@@ -55,6 +58,7 @@ export class Dispatcher {
   constructor(
     private readonly services: Services,
     private readonly counters: { commandsProcessed: number; errorReplies: number },
+    private readonly pause: ClientPause,
   ) {
     this.entries = [...allCommands().values()].map(entryOf);
     this.names = nameTable(this.entries);
@@ -86,6 +90,11 @@ export class Dispatcher {
       const { session } = connection;
       session.lastCommand = entry.name;
       this.admit(entry, connection);
+      if (this.pause.holds !== 'nothing' && this.isHeld(entry, session.transaction)) {
+        connection.hold();
+        this.pause.hold(connection);
+        return;
+      }
       if (session.transaction !== null && !entry.endsMulti) {
         const { command, spec } = entry;
         queue(session.transaction, { name: entry.name, args: argv.slice(entry.words), argv, command, spec });
@@ -145,6 +154,12 @@ export class Dispatcher {
     const { unavailable } = keyspace;
     if (unavailable !== null && !isServed(entry.spec, unavailable)) throw unavailable;
     if (entry.writes && keyspace.writesRefused !== null) throw keyspace.writesRefused;
+  }
+
+  private isHeld(entry: Entry, transaction: QueuedTransaction | null): boolean {
+    if (!entry.canBeHeld || this.pause.holds === 'all') return entry.canBeHeld;
+    const queued = entry.command === exec ? (transaction?.commands ?? []) : [];
+    return entry.writes || queued.some(({ spec }) => spec.flags.has('write'));
   }
 
   /** A refused command spoils the transaction that it was for; a refused EXEC ends it. */
@@ -248,6 +263,7 @@ function entryOf(command: Command): Entry {
     arity: spec.arity,
     needsAuthentication: !spec.flags.has('no_auth'),
     writes: spec.flags.has('write'),
+    canBeHeld: canBeHeld(spec),
     refusedInMulti: spec.flags.has('no_multi'),
     endsMulti: immediateInMulti.has(command.name),
     audit: auditRule(command.name),

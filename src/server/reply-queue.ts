@@ -4,7 +4,7 @@
  */
 import type { CairnError } from '../base/errors.js';
 import { encodeReply } from '../resp/encode.js';
-import { Encoded, MapReply, type Reply, SetReply, Verbatim } from '../resp/reply.js';
+import { Encoded, MapReply, NO_REPLY, type Reply, SetReply, Verbatim } from '../resp/reply.js';
 import type { WriteGroup } from './write-groups.js';
 
 export class ReplyQueue {
@@ -36,7 +36,7 @@ export class ReplyQueue {
     if (this.head === this.replies.length) this.clear();
     else if (this.head >= 4096 && this.head * 2 > this.replies.length) this.compact();
     const error: CairnError | null = group === null ? null : group.error;
-    return error ?? reply;
+    return error === null || reply === NO_REPLY ? reply : error;
   }
 
   /** What the first reply waits for. */
@@ -48,6 +48,7 @@ export class ReplyQueue {
   encodeAll(protocol: 2 | 3): void {
     for (let at = this.head; at < this.replies.length; at++) {
       const reply = this.replies[at] as Reply;
+      if (reply === NO_REPLY) continue;
       const encoded = new Encoded(encodeReply(reply, protocol));
       this.replies[at] = encoded;
       this.bytes += weigh(encoded) - weigh(reply);

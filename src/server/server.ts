@@ -16,6 +16,7 @@ import { Connection, type ConnectionContext } from './connection.js';
 import { Dispatcher } from './dispatch.js';
 import { OutputBudget } from './limits.js';
 import { Listener, type ListenerHost, type Peer } from './listener.js';
+import { ClientPause } from './pause.js';
 import type { ServerSettings } from './settings.js';
 import { WriteGroups } from './write-groups.js';
 
@@ -58,6 +59,8 @@ class RunningServer implements Server, ListenerHost {
   };
   readonly services: Services;
 
+  readonly pause: ClientPause;
+
   private readonly authenticator: Authenticator;
   private readonly dispatcher: Dispatcher;
   private readonly context: ConnectionContext;
@@ -80,7 +83,8 @@ class RunningServer implements Server, ListenerHost {
     const { onShutdown: _, ...services } = parts;
     this.services = { ...services, server: this };
     this.authenticator = new Authenticator(() => settings.requirepass);
-    this.dispatcher = new Dispatcher(this.services, this.counters);
+    this.pause = new ClientPause((paused) => services.keyspace.holdExpiry(paused));
+    this.dispatcher = new Dispatcher(this.services, this.counters, this.pause);
     this.context = {
       settings,
       dispatcher: this.dispatcher,
@@ -91,6 +95,7 @@ class RunningServer implements Server, ListenerHost {
       log: parts.log,
       closed: (connection) => {
         this.connections.delete(connection);
+        this.pause.forget(connection);
         this.progress?.();
       },
     };
@@ -206,6 +211,8 @@ class RunningServer implements Server, ListenerHost {
         connection.stop();
       }
     }
+    // What was held back will not run: its connections close like all others.
+    this.pause.end();
     if (this.connections.size > 0) await this.allGone(graceMs);
     for (const connection of this.connections) connection.destroy();
     this.dispatcher.stopped();

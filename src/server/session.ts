@@ -6,6 +6,7 @@ export interface SessionOwner {
   readonly pendingOutputBytes: number;
   readonly pendingInputBytes: number;
   closeAfterReply(): void;
+  destroy(): void;
   /** Replies that were not sent yet are fixed in the protocol that was in force until now. */
   beforeProtocolChange(): void;
   /** The decoder's limits follow. */
@@ -41,6 +42,8 @@ export class ClientSession implements Session {
   watch: { touched: boolean; release(): void } | null = null;
   noEvict = false;
   noTouch = false;
+  replies: Session['replies'] = 'on';
+  waiting: Session['waiting'] = null;
   private version: 2 | 3 = 2;
   private mayCommand: boolean;
 
@@ -86,6 +89,10 @@ export class ClientSession implements Session {
     this.owner.closeAfterReply();
   }
 
+  close(): void {
+    this.owner.destroy();
+  }
+
   reset(): void {
     this.release();
     this.database = 0;
@@ -94,7 +101,16 @@ export class ClientSession implements Session {
     this.user = 'default';
     this.noEvict = false;
     this.noTouch = false;
+    this.replies = 'on';
     this.authenticated = this.authenticatedAnew();
+  }
+
+  /** Of a reply that is due now: whether it is left out. Each reply asks once. */
+  leavesOut(): boolean {
+    const { replies } = this;
+    if (replies === 'skip next') this.replies = 'skip';
+    else if (replies === 'skip') this.replies = 'on';
+    return replies !== 'on';
   }
 
   /** Ends the transaction and what it watches. */

@@ -105,6 +105,11 @@ export class RawClient {
     });
   }
 
+  /** Bytes that have come and were not taken by `next`. */
+  get unread(): number {
+    return this.received.length;
+  }
+
   /** Bytes as they are. */
   send(bytes: string | Buffer): void {
     this.socket.write(bytes);
