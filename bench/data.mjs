@@ -6,12 +6,12 @@ import { setTimeout as delay } from 'node:timers/promises';
 const valueBytes = 4096;
 const perPipeline = 256;
 
-/** Fills the server with about that many bytes; answers the number of keys. */
-export async function fill(client, sizeBytes) {
+/** Fills the server with about that many bytes, in keys from number `from` on; answers how many keys. */
+export async function fill(client, sizeBytes, from = 0) {
   const keys = Math.ceil(sizeBytes / valueBytes);
-  for (let first = 0; first < keys; first += perPipeline) {
+  for (let first = from; first < from + keys; first += perPipeline) {
     const pipeline = client.pipeline();
-    for (let index = first; index < Math.min(keys, first + perPipeline); index += 1) {
+    for (let index = first; index < Math.min(from + keys, first + perPipeline); index += 1) {
       pipeline.set(keyOf(index), randomFillSync(Buffer.allocUnsafe(valueBytes)));
     }
     const outcomes = await pipeline.exec();

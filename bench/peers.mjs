@@ -27,6 +27,40 @@ export function startRedis(dir) {
   return startServer(['redis-server', '--bind', '127.0.0.1', '--dir', dir, ...log], dir, /Ready to accept connections/);
 }
 
+/** The bare Node server: what the platform can do at most (bare-server.mjs). */
+export function startBare() {
+  return startServer([process.execPath, inProject('bench', 'bare-server.mjs')], 'nothing', /^ready/m);
+}
+
+/** Compiles a C++ peer of this folder; answers the program's path. */
+export function compilePeer(name, dir) {
+  const source = inProject('bench', `${name}.cc`);
+  const target = `${dir}/${name}`;
+  const { status, stderr } = spawnSync('g++', ['-O2', '-std=c++17', source, '-o', target, '-lrocksdb'], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`${name}.cc does not compile: ${stderr}`);
+  return target;
+}
+
+/** Runs a peer that prints how many milliseconds its operation took. */
+export async function peerMs(program, ...args) {
+  const { output } = await timeCommand(program, ...args);
+  const ms = Number(output.trim().split('\n').at(-1));
+  if (!Number.isFinite(ms)) throw new Error(`${program} ${args.join(' ')} said: ${output}`);
+  return ms;
+}
+
+/** Bytes a second of SHA-256 on so many cores at once, as OpenSSL measures it: what nobody who hashes can pass. */
+export async function sha256Limit(cores) {
+  requireProgram('openssl', 'openssl', 'version');
+  const speed = ['speed', '-mr', '-evp', 'sha256', '-bytes', String(1 << 20), '-seconds', '2', '-multi', String(cores)];
+  const { output } = await timeCommand('openssl', ...speed);
+  const rate = Number(/^\+F:\d+:sha256:([0-9.]+)$/m.exec(output)?.[1]);
+  if (!(rate > 0)) throw new Error(`openssl speed said: ${output}`);
+  return rate;
+}
+
 async function startServer([program, ...args], dir, ready) {
   const port = await freePort();
   const child = spawn(program, [...args, '--port', String(port)], { stdio: ['ignore', 'pipe', 'pipe'] });
@@ -83,8 +117,8 @@ export async function timed(body) {
 }
 
 /** Throws, with the package that has it, when a peer is not installed. */
-export function requireProgram(program, debianPackage) {
-  if (spawnSync(program, ['--version']).error === undefined) return;
+export function requireProgram(program, debianPackage, versionOption = '--version') {
+  if (spawnSync(program, [versionOption]).error === undefined) return;
   throw new Error(`${program} is not installed (Debian: apt-get install ${debianPackage})`);
 }
 
@@ -104,6 +138,39 @@ export function peakMemory(pid) {
 export function resetPeakMemory(pid) {
   writeFileSync(`/proc/${pid}/clear_refs`, '5');
   return peakMemory(pid);
+}
+
+/** Resident memory of a process in bytes. */
+export function residentMemory(pid) {
+  const match = /VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(match?.[1] ?? Number.NaN) * 1024;
+}
+
+/** redis-benchmark's SET and GET: [{ test, per_second, p50_ms, p99_ms }]. */
+export async function redisBenchmark(
+  port,
+  { tests = 'set,get', clients = 50, pipeline, requests, keySpace, valueBytes },
+) {
+  requireProgram('redis-benchmark', 'redis-tools');
+  const load = ['-c', clients, '-P', pipeline, '-n', requests, '-r', keySpace, '-d', valueBytes];
+  const { output } = await timeCommand('redis-benchmark', ...['-p', port, '-t', tests, '--csv', ...load].map(String));
+  const [head, ...lines] = output
+    .trim()
+    .split('\n')
+    .filter((line) => line.startsWith('"'));
+  const names = csvCells(head ?? '');
+  const results = lines.map((line) => Object.fromEntries(csvCells(line).map((cell, index) => [names[index], cell])));
+  if (results.length !== tests.split(',').length) throw new Error(`redis-benchmark said: ${output}`);
+  return results.map((row) => ({
+    test: row.test,
+    per_second: Number(row.rps),
+    p50_ms: Number(row.p50_latency_ms),
+    p99_ms: Number(row.p99_latency_ms),
+  }));
+}
+
+function csvCells(line) {
+  return line.split(',').map((cell) => cell.replaceAll('"', '').trim());
 }
 
 /** A flat field/value reply as an object. */

@@ -11,12 +11,29 @@ import { parseArgs } from 'node:util';
 import { inProject } from '../scripts/setup/root.mjs';
 import { setUp } from '../scripts/setup.mjs';
 
-/** What --only takes: cases/<name>.mjs with run(options) → { title, parameters, columns, rows, notes, measured }. */
-const names = ['backup', 'increment', 'capture', 'recover', 'ping', 'resp'];
+/** What --only takes: cases/<name>.mjs with run(options) → { title, parameters, columns, rows, notes, goals, measured }. */
+const names = [
+  'backup',
+  'changed',
+  'quick',
+  'in-place',
+  'increment',
+  'capture',
+  'recover',
+  'ping',
+  'foreground',
+  'resp',
+  'cold',
+  'catalogue',
+  'growth',
+];
 
 const usage = `npm run bench -- [options]
   --only NAMES    of ${names.join(', ')}; default: all
-  --size SIZE     of the data for backup, increment and ping: 200mb, 1gb (default)
+  --size SIZE     of the data of backups: 200mb, 1gb (default), 4gb
+  --largest SIZE  how far growth goes (default 8gb)
+  --keys N        how far growth goes (default 10000000)
+  --backups N     in the catalogue (default 10000)
   --commits N     to replay (default 1000000)
   --rounds N      how often each is measured; the median counts (default 3)
   --requests N    redis-benchmark requests per test (default 200000)
@@ -30,6 +47,9 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     requests: { type: 'string', default: '200000' },
     commits: { type: 'string', default: '1000000' },
+    largest: { type: 'string', default: '8gb' },
+    keys: { type: 'string', default: '10000000' },
+    backups: { type: 'string', default: '10000' },
     dir: { type: 'string', default: inProject('bench', 'data') },
     cold: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
@@ -42,7 +62,10 @@ if (values.help) {
 }
 
 const options = {
-  sizeBytes: parseSize(values.size),
+  sizeBytes: parseSize(values.size, '--size'),
+  largestBytes: parseSize(values.largest, '--largest'),
+  keys: parseCount(values.keys, '--keys'),
+  backups: parseCount(values.backups, '--backups'),
   rounds: parseCount(values.rounds, '--rounds'),
   requests: parseCount(values.requests, '--requests'),
   commits: parseCount(values.commits, '--commits'),
@@ -81,9 +104,9 @@ for (const name of chosen) {
 }
 renderResults();
 
-function parseSize(text) {
+function parseSize(text, name) {
   const match = /^(\d+)(kb|mb|gb)$/i.exec(text);
-  if (match === null) fail(`--size is a number with kb, mb or gb, not ${text}`);
+  if (match === null) fail(`${name} is a number with kb, mb or gb, not ${text}`);
   return Number(match[1]) * { kb: 1 << 10, mb: 1 << 20, gb: 1 << 30 }[match[2].toLowerCase()];
 }
 

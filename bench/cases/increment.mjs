@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fill, keyOf } from '../data.mjs';
 import { fields, settle, startCairn, timed } from '../peers.mjs';
-import { median, ratio } from '../report.mjs';
+import { goal, median, megabytes, ratio } from '../report.mjs';
 
 const valueBytes = 4096;
 
@@ -88,10 +88,19 @@ function report(measured, parameters) {
       `Full: the first one, which copies everything. Increments: medians of ${parameters.rounds}. Random 4 KiB values, ` +
         `${Math.round(parameters.sizeBytes / 2 ** 20)} MB.`,
     ],
+    goals: ['on', 'off'].flatMap((archive) => {
+      const [first] = measured[archive];
+      const of = (field) => median(measured[archive].map((round) => round[field]));
+      return [
+        goal(
+          `increment after 1 %, archive ${archive}: time to the full`,
+          of('increment_ms') / first.full_ms,
+          0.05,
+          'less',
+        ),
+        goal(`increment after 1 %, archive ${archive}: bytes`, of('increment_bytes') / first.full_bytes, 0.05, 'less'),
+      ];
+    }),
     measured,
   };
-}
-
-function megabytes(bytes) {
-  return `${(bytes / 2 ** 20).toFixed(1)} MB`;
 }
