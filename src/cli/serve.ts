@@ -1,7 +1,8 @@
 /**
  * `cairn serve`: the composition root. Everything is made here, in this order, and closed in the other:
  *
- *   settings → log → data (lock, LIVE, database, keyspace) → audit log → backup (repository) → server (sockets) → "ready"
+ *   settings → log → users (aclfile) → data (lock, LIVE, database, keyspace) → audit log → backup (repository) →
+ *   server (sockets) → "ready"
  */
 import { systemClock } from '../base/clock.js';
 import { toCairnError } from '../base/errors.js';
@@ -17,6 +18,7 @@ import { openBackup } from './backup.js';
 import { openData } from './data.js';
 import { exitCode } from './exit-codes.js';
 import { endOnBugs, listenForStop, type StopRequest } from './process.js';
+import { type OpenedUsers, openUsers } from './users.js';
 import { cairnVersion } from './version.js';
 
 interface Running {
@@ -33,9 +35,10 @@ export async function serve(args: readonly string[]): Promise<number> {
   endOnBugs(log);
   if (faultPoints !== '') arm(faultPoints, log);
   const stop = listenForStop(log);
+  const users = await openUsers(config, log);
   let running: Running;
   try {
-    running = await start(config, log, stop);
+    running = await start(config, users, log, stop);
   } catch (error) {
     const { code, message, hint } = toCairnError(error, 'ERR');
     log.error('the server could not start', { code, reason: message, ...(hint === '' ? {} : { hint }) });
@@ -59,7 +62,7 @@ function arm(faultPoints: string, log: Log): void {
   log.warn('fault points are armed: this is a test', { faultPoints });
 }
 
-async function start(config: ConfigService, log: Log, stop: StopRequest): Promise<Running> {
+async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: StopRequest): Promise<Running> {
   const clock = systemClock();
   const { dir, data_dir: plain } = config.values;
   log.info('starting', {
@@ -80,7 +83,7 @@ async function start(config: ConfigService, log: Log, stop: StopRequest): Promis
     data.keyspace.begin();
     stop.onHangUp(() => void audit.reopen());
     const server = await startServer(
-      { keyspace: data.keyspace, backup, config, log, audit, onShutdown: () => stop.ask('SHUTDOWN') },
+      { keyspace: data.keyspace, backup, config, ...users, log, audit, onShutdown: () => stop.ask('SHUTDOWN') },
       serverSettings(config),
     );
     return {
@@ -132,9 +135,6 @@ function serverSettings(config: ConfigService): ServerSettings {
     },
     get protectedMode() {
       return config.values.protected_mode;
-    },
-    get requirepass() {
-      return config.values.requirepass;
     },
     get timeoutSeconds() {
       return config.values.timeout;

@@ -22,7 +22,7 @@ export const clientCommands: readonly Command[] = [
   }),
   command('setinfo', setInfo),
   command('list', list),
-  command('info', ({ session }) => new Verbatim('txt', `${describe(session, Date.now())}\n`)),
+  command('info', ({ session }) => new Verbatim('txt', `${describeClient(session, Date.now())}\n`)),
   command('no-evict', ({ session, args }) => {
     session.noEvict = onOrOff(args[0] as Buffer);
     return OK;
@@ -73,7 +73,7 @@ function list({ services, args }: Call): Reply {
   const wanted = filter(args);
   const now = Date.now();
   let text = '';
-  for (const session of services.server.sessions()) if (wanted(session)) text += `${describe(session, now)}\n`;
+  for (const session of services.server.sessions()) if (wanted(session)) text += `${describeClient(session, now)}\n`;
   return new Verbatim('txt', text);
 }
 
@@ -100,7 +100,7 @@ function clientId(text: Buffer): number {
 }
 
 /** One line; what Cairn has no notion of has the value that Redis shows for a plain client. */
-function describe(session: Session, nowMs: number): string {
+export function describeClient(session: Session, nowMs: number): string {
   const { transaction, pendingInputBytes: qbuf, pendingOutputBytes: omem } = session;
   const fields: [string, string | number][] = [
     ['id', session.id],

@@ -2,6 +2,8 @@
  * What a command is: a name from protocol/, and a function from a call to a reply. One file per command or tight
  * family; `index.ts` lists them. Arity, ACL and key positions come from protocol/, never from here.
  */
+import type { AclFile } from '../acl/file.js';
+import type { Users } from '../acl/users.js';
 import type { BackupService } from '../backup/service.js';
 import type { CairnError } from '../base/errors.js';
 import type { ConfigService } from '../config/service.js';
@@ -18,6 +20,9 @@ export interface Services {
   /** null: no repository is configured. */
   backup: BackupService;
   config: ConfigService;
+  users: Users;
+  /** null: no aclfile is configured. */
+  aclFile: AclFile | null;
   server: ServerControl;
   log: Log;
   audit: AuditLog;
@@ -49,6 +54,8 @@ export interface ServerCommand {
    * nor a synchronous `run` are refused when they are queued: their protocol file carries the flag no_multi.
    */
   runQueued?(tx: Transaction, call: Call): Reply;
+  /** Inside EXEC it must take effect once: EXEC begins anew after a fetch, and then takes the first reply again. */
+  once?: true;
 }
 
 /** name: lower case, subcommands as 'admin.backup|create', as in protocol/. */

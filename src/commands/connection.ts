@@ -1,4 +1,5 @@
 /** What a client says about its connection: PING, ECHO, QUIT, RESET, SELECT, HELLO, AUTH. Texts are Redis 7's. */
+import type { DeniedContext } from '../acl/denials.js';
 import { CairnError } from '../base/errors.js';
 import { Encoded, MapReply, OK, type Reply, Simple } from '../resp/reply.js';
 import { clientName } from './client.js';
@@ -54,10 +55,10 @@ const auth: ServerCommand = {
   name: 'auth',
   kind: 'server',
   run(call) {
-    const waiting = login(call);
+    const waiting = login(call, 'toplevel');
     return waiting === undefined ? OK : waiting.then(() => OK);
   },
-  runQueued: (_, call) => withoutWaiting(login(call)),
+  runQueued: (_, call) => withoutWaiting(login(call, 'multi')),
 };
 
 const hello: ServerCommand = {
@@ -65,23 +66,23 @@ const hello: ServerCommand = {
   kind: 'server',
   run(call) {
     const wanted = parseHello(call.args);
-    const waiting = authenticate(call, wanted);
+    const waiting = authenticate(call, wanted, 'toplevel');
     return waiting === undefined ? greet(call, wanted) : waiting.then(() => greet(call, wanted));
   },
   runQueued(_, call) {
     const wanted = parseHello(call.args);
-    withoutWaiting(authenticate(call, wanted));
+    withoutWaiting(authenticate(call, wanted, 'multi'));
     return greet(call, wanted);
   },
 };
 
 export const connectionCommands: readonly Command[] = [ping, echo, quit, reset, select, hello, auth];
 
-function login({ args, session, services }: Call): void | Promise<void> {
+function login({ args, session, services }: Call, context: DeniedContext): void | Promise<void> {
   if (args.length > 2) throw syntaxError();
   const [first, second] = args as [Buffer, Buffer?];
-  if (second === undefined) return services.server.authenticate(session, null, first);
-  return services.server.authenticate(session, first.toString(), second);
+  const [user, password] = second === undefined ? [null, first] : [first.toString(), second];
+  return services.server.authenticate(session, { user, password, command: 'AUTH', context });
 }
 
 /** Inside EXEC nothing waits: a wrong password that would have been answered late is answered at once. */
@@ -120,9 +121,13 @@ function parseHello(args: readonly Buffer[]): Hello {
   return hello;
 }
 
-function authenticate({ session, services }: Call, { credentials }: Hello): void | Promise<void> {
+function authenticate(
+  { session, services }: Call,
+  { credentials }: Hello,
+  context: DeniedContext,
+): void | Promise<void> {
   if (credentials === null) return;
-  return services.server.authenticate(session, credentials.user, credentials.password);
+  return services.server.authenticate(session, { ...credentials, command: 'HELLO', context });
 }
 
 function greet({ session }: Call, { protocol, name }: Hello): Reply {

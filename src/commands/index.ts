@@ -2,6 +2,7 @@
  * Every command that there is: the one list. A new family is one import and one line here, beside its file and its
  * entries in protocol/.
  */
+import { aclCommands } from './acl.js';
 import { backupCheckCommands } from './admin-backup-check.js';
 import { backupCreateCommands } from './admin-backup-create.js';
 import { backupKeepCommands } from './admin-backup-keep.js';
@@ -60,6 +61,7 @@ const families: readonly (readonly Command[])[] = [
   infoCommands,
   configCommands,
   commandInfoCommands,
+  aclCommands,
   helpCommands,
   waitCommands,
   debugCommands,

@@ -1,4 +1,7 @@
 /** What commands know of the client that called them and of the server; `server` implements both interfaces. */
+
+import type { DeniedContext } from '../acl/denials.js';
+import type { User } from '../acl/users.js';
 import type { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import type { Command } from './command.js';
@@ -56,7 +59,10 @@ export interface Session {
   libraryName: string;
   libraryVersion: string;
   authenticated: boolean;
-  user: string;
+  /** Whose rights the client has: of `default` before a login too. */
+  account: User;
+  /** The account's name. */
+  readonly user: string;
   /** Queued commands of a MULTI, null outside; `aborted` after a queueing error. */
   transaction: QueuedTransaction | null;
   /** What WATCH watches; owned by the keyspace, released by EXEC, DISCARD, UNWATCH and disconnect. */
@@ -86,6 +92,16 @@ export interface CommandCount {
   failed: number;
 }
 
+/** What a client says to log in. */
+export interface Login {
+  /** null: AUTH with a password alone. */
+  user: string | null;
+  password: Buffer;
+  /** For ACL LOG. */
+  command: 'AUTH' | 'HELLO';
+  context: DeniedContext;
+}
+
 export interface ServerControl {
   /** Cairn's own, for INFO. */
   readonly version: string;
@@ -99,13 +115,8 @@ export interface ServerControl {
   readonly maxclients: number;
   /** Where it listens, e.g. '127.0.0.1:7379' and the unix socket's path. */
   readonly addresses: readonly string[];
-  /** A password is set: new connections have to authenticate. */
-  readonly passwordRequired: boolean;
-  /**
-   * Marks the session authenticated, or throws WRONGPASS; a promise when failures before made it wait. `user` is null
-   * for the one-argument AUTH.
-   */
-  authenticate(session: Session, user: string | null, password: Buffer): void | Promise<void>;
+  /** Makes the session the user's, or throws WRONGPASS; a promise when failures before made it wait. */
+  authenticate(session: Session, login: Login): void | Promise<void>;
   sessions(): Iterable<Session>;
   /** CLIENT PAUSE. A pause that is given during another ends it no sooner and makes it no milder. */
   readonly pause: { begin(ms: number, writesOnly: boolean): void; end(): void };

@@ -3,6 +3,8 @@
  * `RawCommand`; spec.ts turns them into `CommandSpec`. protocol/README.md says what each field means.
  */
 
+import type { KeyUse } from '../acl/catalogue.js';
+
 export type ArgumentType =
   | 'string'
   | 'integer'
@@ -75,6 +77,8 @@ export interface RawCommand {
 }
 
 export interface CommandSpec extends Omit<RawCommand, 'flags' | 'categories' | 'keySpecs' | 'arguments' | 'tips'> {
+  /** Its place in the table. */
+  readonly id: number;
   /** The name of the command that this is a subcommand of. */
   readonly container?: string;
   /** The last word of the name: 'create' of 'admin.backup|create'. */
@@ -91,4 +95,6 @@ export interface CommandSpec extends Omit<RawCommand, 'flags' | 'categories' | '
   readonly subcommands?: ReadonlyMap<string, CommandSpec>;
   /** Positions in argv (the command's name is 0) of the keys; ascending, none beyond the end. */
   keyIndexes(argv: readonly Buffer[]): number[];
+  /** The same with what becomes of each, for access rules. */
+  keyUses(argv: readonly Buffer[]): readonly KeyUse[];
 }

@@ -6,6 +6,7 @@
  */
 import { CairnError } from '../base/errors.js';
 import { keyPositions } from './key-positions.js';
+import { keyUses } from './key-uses.js';
 import { NameTable } from './name-table.js';
 import type { CommandSpec, RawCommand } from './spec-types.js';
 import { commandTable } from './table.generated.js';
@@ -112,12 +113,13 @@ function entryOf(spec: CommandSpec): Entry {
 function buildSpecs(table: readonly RawCommand[]): CommandSpec[] {
   const subcommandsOf = new Map<string, Map<string, CommandSpec>>();
   for (const { name } of table) if (name.includes('|')) subcommandsOf.set(beforeBar(name), new Map());
-  return table.map((raw) => {
+  return table.map((raw, id) => {
     const container = raw.name.includes('|') ? beforeBar(raw.name) : undefined;
     const subcommands = subcommandsOf.get(raw.name);
     const keySpecs = raw.keySpecs ?? [];
     const spec: CommandSpec = {
       ...raw,
+      id,
       ...(container !== undefined && { container }),
       ...(subcommands !== undefined && { subcommands }),
       word: raw.name.slice(raw.name.indexOf('|') + 1),
@@ -127,6 +129,7 @@ function buildSpecs(table: readonly RawCommand[]): CommandSpec[] {
       keySpecs,
       arguments: raw.arguments ?? [],
       keyIndexes: (argv) => keyPositions(keySpecs, argv),
+      keyUses: (argv) => keyUses(raw.name, keySpecs, argv),
     };
     if (container !== undefined) subcommandsOf.get(container)?.set(spec.word, spec);
     return spec;

@@ -9,6 +9,7 @@ import type { KeyRef, Outcome } from '../keyspace/keyspace.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import { nullArray, OK, type Reply } from '../resp/reply.js';
 import type { Command, ServerCommand, Services } from './command.js';
+import { rightsAtExec } from './rights.js';
 import { isServed } from './served.js';
 import type { QueuedCommand, QueuedTransaction, Session } from './session.js';
 
@@ -123,14 +124,22 @@ function bodyOf(
   { commands }: QueuedTransaction,
   watch: Session['watch'],
 ): (tx: Transaction) => Reply {
-  const { database } = session;
+  const { database, account } = session;
+  const replies = new Map<QueuedCommand, Reply>();
+  const denials = new Set<QueuedCommand>();
   return (tx) => {
-    // The body may run a second time, after a fetch: SELECT inside it must not show.
+    // The body may run a second time, after a fetch: SELECT and AUTH inside it must not show.
     session.database = database;
+    session.account = account;
     if (watch?.touched) return nullArray;
     return commands.map((queued) => {
       try {
-        return runQueued(tx, services, session, queued);
+        const denied = rightsAtExec(services, session, queued, !denials.has(queued));
+        if (denied !== null) {
+          denials.add(queued);
+          return denied;
+        }
+        return runOnce(queued, replies, () => runQueued(tx, services, session, queued));
       } catch (thrown) {
         if (thrown instanceof CairnError) return thrown;
         session.database = database;
@@ -138,6 +147,22 @@ function bodyOf(
       }
     });
   };
+}
+
+/** A command that must take effect once answers what it did the first time, an error too. */
+function runOnce(queued: QueuedCommand, replies: Map<QueuedCommand, Reply>, run: () => Reply): Reply {
+  const { command } = queued;
+  if (command.kind === 'data' || command.once !== true) return run();
+  let reply = replies.get(queued);
+  if (reply !== undefined) return reply;
+  try {
+    reply = run();
+  } catch (thrown) {
+    if (!(thrown instanceof CairnError)) throw thrown;
+    reply = thrown;
+  }
+  replies.set(queued, reply);
+  return reply;
 }
 
 function runQueued(

@@ -4,6 +4,7 @@
  */
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { isSha256, sha256 } from '../base/hash.js';
 import { NotAValue, parseDuration, parseSize, printDuration, printSize } from './units.js';
 
 export type KindName =
@@ -134,9 +135,17 @@ export function addresses(): Kind<readonly string[]> {
   );
 }
 
-/** Any text; '' is none. Never printed. */
+/**
+ * Any text; '' is none. Only its SHA-256 is kept, in lower-case hex, and printed, as '#' and the hash; a text of that form
+ * is taken as a hash.
+ */
 export function password(): Kind<string> {
-  return kind('password', 'any text; empty: none', String, (text) => text);
+  const print = (hash: string) => (hash === '' ? '' : `#${hash}`);
+  return kind('password', 'any text, or # and its SHA-256; empty: none', print, (text) => {
+    if (text === '') return '';
+    if (text.startsWith('#') && isSha256(text.slice(1))) return text.slice(1);
+    return sha256(Buffer.from(text));
+  });
 }
 
 function kind<T>(name: KindName, allowed: string, print: (value: T) => string, parse: (text: string) => T): Kind<T> {

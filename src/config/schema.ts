@@ -77,7 +77,21 @@ export const settings = {
     default: '',
     settable: 'running',
     secret: true,
-    doc: 'The password that AUTH asks for.',
+    doc:
+      'The password of the user `default`: the text itself, or `#` and its SHA-256 in hexadecimal, which is what CONFIG ' +
+      'REWRITE writes. A line for `default` in `aclfile` takes its place.',
+  }),
+  aclfile: setting({
+    value: path(),
+    default: '',
+    doc: 'The file of users, as ACL SAVE writes it and ACL LOAD reads it; docs/security.md. It must be there.',
+  }),
+  acllog_max_len: setting({
+    value: integer(1, 100_000),
+    default: '128',
+    settable: 'running',
+    redis: 'acllog-max-len',
+    doc: 'How many refused requests and logins ACL LOG keeps.',
   }),
   protected_mode: setting({
     value: yesno(),
@@ -258,4 +272,5 @@ export const redisConstants: Readonly<Record<string, string>> = {
   appendonly: 'no',
   maxmemory: '0',
   'maxmemory-policy': 'noeviction',
+  'acl-pubsub-default': 'resetchannels',
 };

@@ -1,66 +1,72 @@
 /**
- * Who may come in: one password for the default user, compared in constant time. Both sides are hashed first, so that
- * neither the length nor the first differing byte shows in the time taken.
- *
- * Guessing is slowed down per address: after a few failures each further one is answered later, up to a second. The
- * table of addresses is bounded; an attacker with more addresses than that gains the few quick guesses anew.
+ * Logging in: name and password against the users, with guessing slowed down. After a few failures each further one is
+ * answered later, up to a second; counted per address and per name, so that neither many names from one place nor one
+ * name from many places are quicker. The right password is never held up. What is remembered is bounded; an attacker with
+ * more addresses than that gains the few quick guesses anew.
  */
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { defaultName, type User, type Users } from '../acl/users.js';
 import { CairnError } from '../base/errors.js';
 
 const freeFailures = 3;
 const firstDelayMs = 50;
 const longestDelayMs = 1000;
 const forgetAfterMs = 60_000;
-const rememberedAddresses = 4096;
+const remembered = 4096;
+const longestNameKept = 64;
 
 interface Failures {
   count: number;
   lastAtMs: number;
 }
 
+export interface Credentials {
+  /** null: AUTH with a password alone, which means the default user. */
+  user: string | null;
+  password: Buffer;
+}
+
 export class Authenticator {
   private readonly failures = new Map<string, Failures>();
 
-  /** `password` is read at each use, so that CONFIG SET requirepass holds at once. */
-  constructor(private readonly password: () => string) {}
+  constructor(private readonly users: Users) {}
 
-  get required(): boolean {
-    return this.password() !== '';
-  }
-
-  /** Returns when the pair is right, throws WRONGPASS when it is not, after a wait where guesses came before. */
-  check(address: string, user: string | null, password: Buffer): void | Promise<void> {
-    const expected = this.password();
-    if (expected === '' && user === null) {
+  /**
+   * The user whose name and password these are. Else calls `onFailure` at once and throws WRONGPASS, after a wait where
+   * guesses came before.
+   */
+  check(address: string, { user, password }: Credentials, onFailure: (name: string) => void): User | Promise<never> {
+    if (user === null && this.users.default.rights.nopass) {
       throw new CairnError(
         'ERR',
         'AUTH <password> called without any password configured for the default user. ' +
           'Are you sure your configuration is correct?',
       );
     }
-    const right = expected === '' || timingSafeEqual(digest(password), digest(expected));
-    if (right && (user === null || user === 'default')) {
-      this.failures.delete(address);
-      return;
+    const name = user ?? defaultName;
+    const found = this.users.verify(name, password);
+    const keys = [`address ${address}`, `user ${name.slice(0, longestNameKept)}`];
+    if (found !== null) {
+      for (const key of keys) this.failures.delete(key);
+      return found;
     }
-    const delayMs = this.delayAfterFailure(address);
+    onFailure(name);
+    const delayMs = Math.max(...keys.map((key) => this.delayAfterFailure(key)));
     if (delayMs === 0) throw wrongPassword();
     return new Promise((_, reject) => {
       setTimeout(() => reject(wrongPassword()), delayMs);
     });
   }
 
-  private delayAfterFailure(address: string): number {
+  private delayAfterFailure(key: string): number {
     const now = Date.now();
-    let entry = this.failures.get(address);
+    let entry = this.failures.get(key);
     if (entry === undefined || now - entry.lastAtMs > forgetAfterMs) entry = { count: 0, lastAtMs: now };
     entry.count++;
     entry.lastAtMs = now;
     // Re-inserting keeps the map in order of use: the first key is the one to forget.
-    this.failures.delete(address);
-    this.failures.set(address, entry);
-    if (this.failures.size > rememberedAddresses) {
+    this.failures.delete(key);
+    this.failures.set(key, entry);
+    if (this.failures.size > remembered) {
       for (const oldest of this.failures.keys()) {
         this.failures.delete(oldest);
         break;
@@ -69,10 +75,6 @@ export class Authenticator {
     if (entry.count <= freeFailures) return 0;
     return Math.min(longestDelayMs, firstDelayMs * 2 ** Math.min(10, entry.count - freeFailures - 1));
   }
-}
-
-function digest(text: string | Buffer): Buffer {
-  return createHash('sha256').update(text).digest();
 }
 
 function wrongPassword(): CairnError {

@@ -2,7 +2,7 @@
  * From a request to its reply: which command it is, whether it may run now, and running it. The order of the checks
  * and their wording are Redis's (processCommand):
  *
- *   known, arity → authenticated → allowed in MULTI → served now (LOADING, MISCONF) → queue it, or run it
+ *   known, arity → authenticated → allowed in MULTI → permitted (ACL) → served now (LOADING, MISCONF) → queue it, or run it
  *
  * A refusal inside MULTI spoils the transaction. What a command throws is its reply when it is a CairnError; anything
  * else is a bug: it is logged with its stack, the client is told so, and the server goes on.
@@ -12,6 +12,7 @@ import type { Command, Services } from '../commands/command.js';
 import { allCommands } from '../commands/index.js';
 import { printable } from '../commands/masked.js';
 import { NameTable } from '../commands/name-table.js';
+import { requireRights } from '../commands/rights.js';
 import { isServed } from '../commands/served.js';
 import type { CommandCount, QueuedTransaction, Session } from '../commands/session.js';
 import { type CommandSpec, find, lookup, resolve } from '../commands/spec.js';
@@ -89,7 +90,7 @@ export class Dispatcher {
       }
       const { session } = connection;
       session.lastCommand = entry.name;
-      this.admit(entry, connection);
+      this.admit(entry, connection, argv);
       if (this.pause.holds !== 'nothing' && this.isHeld(entry, session.transaction)) {
         connection.hold();
         this.pause.hold(connection);
@@ -141,7 +142,7 @@ export class Dispatcher {
   }
 
   /** Throws when the command may not run, or be queued, now. */
-  private admit(entry: Entry, connection: Connection): void {
+  private admit(entry: Entry, connection: Connection, argv: Buffer[]): void {
     const { session } = connection;
     if (entry.command.kind === 'server' && entry.command.refused !== undefined) throw entry.command.refused;
     if (entry.needsAuthentication && !session.authenticated) {
@@ -150,6 +151,7 @@ export class Dispatcher {
     if (entry.refusedInMulti && session.transaction !== null) {
       throw new CairnError('ERR', 'Command not allowed inside a transaction');
     }
+    if (!session.account.unrestricted) requireRights(this.services, session, { spec: entry.spec, argv });
     const { keyspace } = this.services;
     const { unavailable } = keyspace;
     if (unavailable !== null && !isServed(entry.spec, unavailable)) throw unavailable;

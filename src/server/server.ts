@@ -7,9 +7,11 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
+import type { User } from '../acl/users.js';
 import type { CairnError } from '../base/errors.js';
+import { describeClient } from '../commands/client.js';
 import type { Services } from '../commands/command.js';
-import type { CommandCount, ServerControl, Session } from '../commands/session.js';
+import type { CommandCount, Login, ServerControl, Session } from '../commands/session.js';
 import { ReplyWriter } from '../resp/encode.js';
 import { Authenticator } from './auth.js';
 import { Connection, type ConnectionContext } from './connection.js';
@@ -82,7 +84,8 @@ class RunningServer implements Server, ListenerHost {
   ) {
     const { onShutdown: _, ...services } = parts;
     this.services = { ...services, server: this };
-    this.authenticator = new Authenticator(() => settings.requirepass);
+    this.authenticator = new Authenticator(parts.users);
+    parts.users.onGone((user, cause) => this.dismiss(user, cause));
     this.pause = new ClientPause((paused) => services.keyspace.holdExpiry(paused));
     this.dispatcher = new Dispatcher(this.services, this.counters, this.pause);
     this.context = {
@@ -129,10 +132,6 @@ class RunningServer implements Server, ListenerHost {
   get maxclients(): number {
     return this.settings.maxclients;
   }
-  get passwordRequired(): boolean {
-    return this.authenticator.required;
-  }
-
   *sessions(): Iterable<Session> {
     for (const { session } of this.connections) yield session;
   }
@@ -141,14 +140,28 @@ class RunningServer implements Server, ListenerHost {
     return this.dispatcher.counts();
   }
 
-  authenticate(session: Session, user: string | null, password: Buffer): void | Promise<void> {
-    const admit = () => {
-      session.user = 'default';
-      session.authenticated = true;
-    };
+  authenticate(session: Session, login: Login): void | Promise<void> {
     const host = session.address.slice(0, session.address.lastIndexOf(':'));
-    const waiting = this.authenticator.check(host, user, password);
-    return waiting === undefined ? admit() : waiting.then(admit);
+    const outcome = this.authenticator.check(host, login, (user) => {
+      const { command, context } = login;
+      const client = describeClient(session, Date.now());
+      this.parts.users.denials.add({ reason: 'auth', context, object: Buffer.from(command), user, client });
+    });
+    if (outcome instanceof Promise) return outcome;
+    session.account = outcome;
+    session.authenticated = true;
+  }
+
+  /** A user is gone: so are the user's connections, whoever removed the own user after the reply. */
+  private dismiss(user: User, cause: unknown): void {
+    for (const connection of this.connections) {
+      const { session } = connection;
+      if (session.account !== user) continue;
+      session.account = this.parts.users.default;
+      session.authenticated = false;
+      if (session === cause) session.closeAfterReply();
+      else connection.destroy();
+    }
   }
 
   shutdown(): void {
@@ -160,6 +173,9 @@ class RunningServer implements Server, ListenerHost {
 
   // What the listener asks.
 
+  get passwordRequired(): boolean {
+    return this.parts.users.passwordRequired;
+  }
   get clientCount(): number {
     return this.connections.size;
   }
@@ -168,8 +184,9 @@ class RunningServer implements Server, ListenerHost {
     this.counters.connectionsReceived++;
     const authenticatedAnew = () => !this.passwordRequired;
     const { databases } = this;
+    const account = this.parts.users.default;
     const authenticated = authenticatedAnew();
-    const origin = { id: ++this.lastId, ...peer, databases, authenticated, authenticatedAnew };
+    const origin = { id: ++this.lastId, ...peer, databases, account, authenticated, authenticatedAnew };
     this.connections.add(new Connection(socket, this.context, origin));
   }
 

@@ -1,4 +1,5 @@
 /** One client's state, as commands see it (Session). The bytes and their order are the connection's. */
+import type { User } from '../acl/users.js';
 import type { QueuedTransaction, Session } from '../commands/session.js';
 
 /** What a session asks of its connection. */
@@ -19,6 +20,8 @@ export interface SessionOrigin {
   localAddress: string;
   /** Logical databases that SELECT accepts. */
   databases: number;
+  /** The default user. */
+  account: User;
   /** No password is needed. */
   authenticated: boolean;
   /** Whether it would be again, after RESET. */
@@ -37,7 +40,7 @@ export class ClientSession implements Session {
   name = '';
   libraryName = '';
   libraryVersion = '';
-  user = 'default';
+  account: User;
   transaction: QueuedTransaction | null = null;
   watch: { touched: boolean; release(): void } | null = null;
   noEvict = false;
@@ -55,11 +58,18 @@ export class ClientSession implements Session {
     this.address = origin.address;
     this.localAddress = origin.localAddress;
     this.databases = origin.databases;
+    this.account = origin.account;
+    this.initialAccount = origin.account;
     this.mayCommand = origin.authenticated;
     this.authenticatedAnew = origin.authenticatedAnew;
   }
 
   private readonly authenticatedAnew: () => boolean;
+  private readonly initialAccount: User;
+
+  get user(): string {
+    return this.account.name;
+  }
 
   get authenticated(): boolean {
     return this.mayCommand;
@@ -98,7 +108,7 @@ export class ClientSession implements Session {
     this.database = 0;
     this.protocol = 2;
     this.name = '';
-    this.user = 'default';
+    this.account = this.initialAccount;
     this.noEvict = false;
     this.noTouch = false;
     this.replies = 'on';

@@ -16,8 +16,6 @@ export interface ServerSettings {
   readonly maxclients: number;
   /** Live. While no password is set, only loopback and the unix socket are served. */
   readonly protectedMode: boolean;
-  /** Live. Empty: none. */
-  readonly requirepass: string;
   /** Live. Idle clients are closed after this; 0 never. */
   readonly timeoutSeconds: number;
   /** Live. The longest argument that a request may have. */

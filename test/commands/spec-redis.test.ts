@@ -12,6 +12,8 @@ const exceptions: Record<string, string> = {
   bgsave: 'a backup cannot start inside a transaction: no_multi',
   lastsave: 'looks at the repository, which cannot be waited for inside a transaction: no_multi',
   'config|rewrite': 'writes a file, which cannot be waited for inside a transaction: no_multi',
+  'acl|save': 'writes a file, which cannot be waited for inside a transaction: no_multi',
+  'acl|load': 'reads a file, which cannot be waited for inside a transaction: no_multi',
   'client|setinfo': 'came with Redis 7.2',
   'client|no-touch': 'came with Redis 7.2',
 };

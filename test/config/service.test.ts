@@ -1,7 +1,9 @@
 import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { sha256 } from '../../src/base/hash.js';
 import type { Environment } from '../../src/config/environment.js';
+import { rewriteConfigFile } from '../../src/config/file.js';
 import { loadConfig } from '../../src/config/load.js';
 import type { ConfigService } from '../../src/config/service.js';
 
@@ -239,7 +241,7 @@ backup:
     max_count: 5 # three weeks
     max_age: 30d
 timeout: 60
-requirepass: 'a: "b" #c'
+requirepass: "#${sha256(Buffer.from('a: "b" #c'))}"
 protected_mode: no
 maxclients: 77
 `,
@@ -249,7 +251,7 @@ maxclients: 77
   },
 );
 
-t.test('REWRITE round-trips awkward passwords', async (t) => {
+t.test('REWRITE writes no password, only its hash, and awkward texts come back as they were', async (t) => {
   const config = withFile(t, 'requirepass: old\n');
   const file = join(t.testdirName, 'cairn.yaml');
   for (const password of [
@@ -271,10 +273,16 @@ t.test('REWRITE round-trips awkward passwords', async (t) => {
     '*a',
     '<<',
   ]) {
+    await rewriteConfigFile(file, new Map([['requirepass', password]]));
+    const plain = loadConfig({ args: ['--config', file], environment: {} }).config;
+    const hash = password === '' ? '' : sha256(Buffer.from(password));
+    t.equal(plain.values.requirepass, hash);
+    config.configSet([['requirepass', `${password}.`]]);
     config.configSet([['requirepass', password]]);
     await config.rewrite();
+    t.equal(readFileSync(file, 'utf8'), `requirepass: ${hash === '' ? '""' : `"#${hash}"`}\n`);
     const again = loadConfig({ args: ['--config', file], environment: {} }).config;
-    t.equal(again.values.requirepass, password);
+    t.equal(again.values.requirepass, hash);
   }
 });
 

@@ -49,9 +49,9 @@ t.test('node-redis: RESP2 and RESP3, pipelines, WATCH', async (t) => {
 });
 
 t.test('a password with both clients', async (t) => {
-  server.settings.requirepass = 'secret';
+  server.setPassword('secret');
   t.teardown(() => {
-    server.settings.requirepass = '';
+    server.setPassword('');
   });
   const io = new Redis({ port: server.port, host: '127.0.0.1', password: 'secret', db: 2 });
   t.equal(await io.ping(), 'PONG');

@@ -147,9 +147,9 @@ t.test('transactions', options, async (t) => {
 
 t.test('a password', options, async (t) => {
   await redis?.ask('CONFIG', 'SET', 'requirepass', 'secret');
-  server.settings.requirepass = 'secret';
+  server.setPassword('secret');
   t.teardown(async () => {
-    server.settings.requirepass = '';
+    server.setPassword('');
   });
   const big = 'x'.repeat(17_000);
   const scripts = [

@@ -2,6 +2,10 @@
 import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
 import { systemClock } from '../../src/base/clock.js';
+import type { AclFile } from '../../src/acl/file.js';
+import { Users } from '../../src/acl/users.js';
+import { sha256 } from '../../src/base/hash.js';
+import { allSpecs, lookup } from '../../src/commands/spec.js';
 import { loadConfig } from '../../src/config/load.js';
 import { type AuditLog, auditOff } from '../../src/observability/audit.js';
 import type { Log } from '../../src/observability/log.js';
@@ -19,6 +23,8 @@ export interface TestServer {
   server: Server;
   fixture: Fixture;
   settings: TestSettings;
+  /** The default user's, as requirepass sets it; '': none. */
+  setPassword(text: string): void;
   port: number;
   /** How often SHUTDOWN was asked for. */
   shutdowns: number;
@@ -31,6 +37,7 @@ export async function startTestServer(
   changes: Partial<ServerSettings> = {},
   log: Log = silentLog(),
   audit: AuditLog = auditOff(systemClock()),
+  aclFile: AclFile | null = null,
 ): Promise<TestServer> {
   const fixture = await openFixture(scratch(t));
   const { config } = loadConfig({ args: [], environment: {} });
@@ -42,7 +49,6 @@ export async function startTestServer(
     databases: 16,
     maxclients: 10_000,
     protectedMode: true,
-    requirepass: '',
     timeoutSeconds: 0,
     protoMaxBulkLen: 512 * 1024 * 1024,
     tcpKeepaliveSeconds: 300,
@@ -50,13 +56,22 @@ export async function startTestServer(
     ...changes,
   };
   const { keyspace, backup } = fixture;
+  const users = new Users({
+    catalogue: { lookup, all: allSpecs },
+    defaultPassword: '',
+    maxDenials: () => config.values.acllog_max_len,
+  });
   const onShutdown = () => void result.shutdowns++;
-  const server = await startServer({ keyspace, backup, config, log, audit, onShutdown }, settings);
+  const server = await startServer(
+    { keyspace, backup, config, users, aclFile, log, audit, onShutdown },
+    settings,
+  );
   const clients: RawClient[] = [];
   const result: TestServer = {
     server,
     fixture,
     settings,
+    setPassword: (text) => users.setDefaultPassword(text === '' ? '' : sha256(Buffer.from(text))),
     port: server.port,
     shutdowns: 0,
     open: async () => {
