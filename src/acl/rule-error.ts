@@ -17,7 +17,8 @@ export function hasBlanks(text: string): boolean {
   return /[\0\t\n\v\f\r ]/.test(text);
 }
 
-/** A rule for an error text: what may be a password or a hash is left out. */
+/** A rule for an error text: what may be a password or a hash is left out, and what stands after a NUL. */
 export function withoutSecrets(rule: string): string {
-  return rule.replace(/(^|[\s(])([>#<!])[^\s)]*/g, '$1$2(redacted)');
+  const [shown = ''] = rule.split('\0');
+  return shown.replace(/(^|[\s(])([>#<!])[^\s)]*/g, '$1$2(redacted)');
 }
