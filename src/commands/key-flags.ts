@@ -1,7 +1,9 @@
 /**
  * The keys of a command line with what becomes of each, as COMMAND GETKEYSANDFLAGS tells it. Mostly that is what the
- * key spec says; of SET and BITFIELD the arguments decide (`variable_flags`).
+ * key spec says; of SET and BITFIELD the arguments decide (`variable_flags`). For access rules `access` reads, `update`,
+ * `insert` and `delete` write; a key with none of them (EXISTS, TYPE) is only named.
  */
+import type { KeyUse } from '../acl/catalogue.js';
 import { positionsOf } from './key-positions.js';
 import type { CommandSpec } from './spec-types.js';
 
@@ -11,6 +13,8 @@ export interface FlaggedKey {
   /** As Redis names them, in its order. */
   readonly flags: readonly string[];
 }
+
+const writing = ['update', 'insert', 'delete'];
 
 const byArguments: Readonly<Record<string, (argv: readonly Buffer[]) => string[]>> = {
   set: (argv) => (argv.slice(3).some((word) => isWord(word, 'GET')) ? ['RW', 'access', 'update'] : ['OW', 'update']),
@@ -22,6 +26,16 @@ export function keysWithFlags(spec: CommandSpec, argv: readonly Buffer[]): Flagg
     const flags = byArguments[spec.name]?.(argv) ?? keySpec.flags;
     return positionsOf(keySpec, argv).map((at) => ({ at, flags }));
   });
+}
+
+export function keyUses(spec: CommandSpec, argv: readonly Buffer[]): KeyUse[] {
+  return keysWithFlags(spec, argv)
+    .filter(({ flags }) => !flags.includes('not_key'))
+    .map(({ at, flags }) => ({
+      at,
+      reads: flags.includes('access'),
+      writes: writing.some((flag) => flags.includes(flag)),
+    }));
 }
 
 /** BITFIELD key [GET type offset | OVERFLOW behaviour] … */

@@ -5,8 +5,8 @@
  *   argv [ 'ADMIN.BACKUP', 'pin', '5' ]  →  { spec, name: 'admin.backup|pin', args: [ '5' ] }
  */
 import { CairnError } from '../base/errors.js';
+import { keyUses } from './key-flags.js';
 import { keyPositions } from './key-positions.js';
-import { keyUses } from './key-uses.js';
 import { NameTable } from './name-table.js';
 import type { CommandSpec, RawCommand } from './spec-types.js';
 import { commandTable } from './table.generated.js';
@@ -129,7 +129,7 @@ function buildSpecs(table: readonly RawCommand[]): CommandSpec[] {
       keySpecs,
       arguments: raw.arguments ?? [],
       keyIndexes: (argv) => keyPositions(keySpecs, argv),
-      keyUses: (argv) => keyUses(raw.name, keySpecs, argv),
+      keyUses: (argv) => keyUses(spec, argv),
     };
     if (container !== undefined) subcommandsOf.get(container)?.set(spec.word, spec);
     return spec;

@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { systemClock } from '../../src/base/clock.js';
 import { openAudit } from '../../src/observability/audit.js';
-import type { ServerSettings } from '../../src/server/settings.js';
 import { silentLog } from '../support/log.js';
 import { multibulk } from '../support/resp.js';
 import { scratch } from '../support/scratch.js';
@@ -25,10 +24,11 @@ interface Line {
   disconnected?: number;
 }
 
-async function audited(t: Test, changes: Partial<ServerSettings> = {}) {
+async function audited(t: Test, password = '') {
   const path = join(scratch(t), 'audit.jsonl');
   const audit = await openAudit({ path, clock: systemClock(), log: silentLog() });
-  const server = await startTestServer(t, changes, silentLog(), audit);
+  const server = await startTestServer(t, {}, silentLog(), audit);
+  server.setPassword(password);
   const text = () => readFileSync(path, 'utf8');
   const lines = () =>
     text()
@@ -112,7 +112,7 @@ t.test('administrative calls are recorded whatever becomes of them; others are n
 });
 
 t.test('G4 no secret is in it: not from AUTH, HELLO, CONFIG SET, ACL, however they are misspelt', async (t) => {
-  const { server, text, until } = await audited(t, { requirepass: 'right' });
+  const { server, text, until } = await audited(t, 'right');
   const client = await server.open();
   await client.ask('AUTH', 'hunter2-a');
   await client.ask('AUTH', 'bob', 'hunter2-b');
@@ -150,7 +150,7 @@ t.test('G4 no secret is in it: not from AUTH, HELLO, CONFIG SET, ACL, however th
 });
 
 t.test('whoever has not logged in is nobody; a right password leaves no record, a wrong one does', async (t) => {
-  const { server, until } = await audited(t, { requirepass: 'right' });
+  const { server, until } = await audited(t, 'right');
   const client = await server.open();
   await client.ask('FLUSHALL');
   await client.ask('AUTH', 'wrong');

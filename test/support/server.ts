@@ -1,9 +1,9 @@
 /** A whole server in this process: real database, repository, keyspace, commands and sockets, in a scratch directory. */
 import { connect, type Socket } from 'node:net';
 import type { Test } from 'tap';
-import { systemClock } from '../../src/base/clock.js';
 import type { AclFile } from '../../src/acl/file.js';
 import { Users } from '../../src/acl/users.js';
+import { systemClock } from '../../src/base/clock.js';
 import { sha256 } from '../../src/base/hash.js';
 import { allSpecs, lookup } from '../../src/commands/spec.js';
 import { loadConfig } from '../../src/config/load.js';
@@ -62,10 +62,7 @@ export async function startTestServer(
     maxDenials: () => config.values.acllog_max_len,
   });
   const onShutdown = () => void result.shutdowns++;
-  const server = await startServer(
-    { keyspace, backup, config, users, aclFile, log, audit, onShutdown },
-    settings,
-  );
+  const server = await startServer({ keyspace, backup, config, users, aclFile, log, audit, onShutdown }, settings);
   const clients: RawClient[] = [];
   const result: TestServer = {
     server,
