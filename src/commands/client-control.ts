@@ -2,6 +2,7 @@
  * CLIENT KILL, PAUSE, UNPAUSE, REPLY and UNBLOCK: what one connection does to others, or to its own replies. Texts are
  * Redis 7's.
  */
+import type { Users } from '../acl/users.js';
 import { CairnError } from '../base/errors.js';
 import { NO_REPLY, OK, type Reply } from '../resp/reply.js';
 import { isClientType } from './client-types.js';
@@ -56,7 +57,7 @@ function kill({ session, services, args }: Call): Reply {
     end(found, session);
     return OK;
   }
-  const filter = killFilter(args);
+  const filter = killFilter(args, services.users);
   let killed = 0;
   for (const other of [...server.sessions()]) {
     if (!fits(other, filter) || (filter.skipMe && other === session)) continue;
@@ -72,7 +73,7 @@ function end(session: Session, asker: Session): void {
   else session.close();
 }
 
-function killFilter(args: readonly Buffer[]): Filter {
+function killFilter(args: readonly Buffer[], users: Users): Filter {
   const filter: Filter = { id: null, address: null, localAddress: null, user: null, type: null, skipMe: true };
   for (let at = 0; at < args.length; at += 2) {
     const value = args[at + 1];
@@ -94,7 +95,7 @@ function killFilter(args: readonly Buffer[]): Filter {
         break;
       case 'USER':
         filter.user = value.toString('utf8');
-        if (filter.user !== 'default') throw new CairnError('ERR', `No such user '${filter.user}'`);
+        if (users.get(filter.user) === undefined) throw new CairnError('ERR', `No such user '${filter.user}'`);
         break;
       case 'SKIPME':
         filter.skipMe = yesOrNo(value);
