@@ -139,6 +139,7 @@ export function describeClient(session: Session, nowMs: number): string {
 
 function flags(session: Session): string {
   const set = [
+    session.monitoring && 'O',
     session.transaction !== null && 'x',
     session.waiting !== null && 'b',
     session.watch?.touched && 'd',

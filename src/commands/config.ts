@@ -50,8 +50,17 @@ const rewrite: ServerCommand = {
   },
 };
 
+const resetStat: ServerCommand = {
+  name: 'config|resetstat',
+  kind: 'server',
+  run({ services }) {
+    services.server.resetStatistics();
+    return OK;
+  },
+};
+
 /** CONFIG HELP is made from protocol/, with all other HELPs. */
-export const configCommands: readonly ServerCommand[] = [get, set, rewrite];
+export const configCommands: readonly ServerCommand[] = [get, set, rewrite, resetStat];
 
 /** null: a replacement character would stand for bytes that are not UTF-8, in a password too. */
 function textOf(bytes: Buffer): string | null {

@@ -26,11 +26,14 @@ import { flushCommands } from './flush.js';
 import { helpCommands } from './help.js';
 import { infoCommands } from './info.js';
 import { keyCommands } from './keys.js';
+import { latencyCommands } from './latency.js';
 import { lcsCommands } from './lcs.js';
 import { memoryCommands } from './memory.js';
+import { monitorCommands } from './monitor.js';
 import { objectCommands } from './object.js';
 import { scanCommands } from './scan.js';
 import { shutdownCommands } from './shutdown.js';
+import { slowLogCommands } from './slowlog.js';
 import { sortCommands } from './sort.js';
 import { lookup } from './spec.js';
 import { stringPartCommands } from './string-parts.js';
@@ -59,6 +62,9 @@ const families: readonly (readonly Command[])[] = [
   scanCommands,
   flushCommands,
   infoCommands,
+  slowLogCommands,
+  latencyCommands,
+  monitorCommands,
   configCommands,
   commandInfoCommands,
   aclCommands,

@@ -30,10 +30,13 @@ const sections: Record<string, (facts: Facts) => Fields> = {
   replication: replicationFields,
   cpu: cpuFields,
   commandstats: commandFields,
+  errorstats: errorFields,
+  latencystats: latencyFields,
   cluster: () => ({ cluster_enabled: 0 }),
   keyspace: keyspaceFields,
 };
-const defaultSections = Object.keys(sections).filter((name) => name !== 'commandstats');
+const onlyOnRequest = new Set(['commandstats', 'latencystats']);
+const defaultSections = Object.keys(sections).filter((name) => !onlyOnRequest.has(name));
 /** They need what only the backup service can look up. */
 const backupSections = new Set(['backup', 'persistence']);
 
@@ -78,7 +81,8 @@ function render(names: readonly string[], facts: Facts): Reply {
   const parts = names.map((name) => {
     const fields = Object.entries((sections[name] as (facts: Facts) => Fields)(facts));
     const lines = fields.map(([field, value]) => `${field}:${oneLine(value)}\r\n`);
-    return `# ${name.charAt(0).toUpperCase()}${name.slice(1)}\r\n${lines.join('')}`;
+    const title = name === 'cpu' ? 'CPU' : `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+    return `# ${title}\r\n${lines.join('')}`;
   });
   return new Verbatim('txt', parts.join('\r\n'));
 }
@@ -191,15 +195,15 @@ function auditFields({ services: { audit } }: Facts): Fields {
 }
 
 function statsFields({ services: { server } }: Facts): Fields {
-  const { counters } = server;
+  const { counters, statistics } = server;
   return {
     total_connections_received: counters.connectionsReceived,
-    total_commands_processed: counters.commandsProcessed,
+    total_commands_processed: statistics.commandsProcessed,
     instantaneous_ops_per_sec: server.commandsPerSecond,
     total_net_input_bytes: counters.inputBytes,
     total_net_output_bytes: counters.outputBytes,
     rejected_connections: counters.connectionsRejected,
-    total_error_replies: counters.errorReplies,
+    total_error_replies: statistics.errorReplies,
   };
 }
 
@@ -214,8 +218,25 @@ function cpuFields(): Fields {
 
 function commandFields({ services: { server } }: Facts): Fields {
   const fields: Fields = {};
-  for (const { name, calls, rejected, failed } of server.commandCounts()) {
-    fields[`cmdstat_${name}`] = `calls=${calls},rejected_calls=${rejected},failed_calls=${failed}`;
+  for (const { name, calls, us, rejected, failed } of server.commandCounts()) {
+    const each = (calls === 0 ? 0 : us / calls).toFixed(2);
+    fields[`cmdstat_${name}`] =
+      `calls=${calls},usec=${us},usec_per_call=${each},rejected_calls=${rejected},failed_calls=${failed}`;
+  }
+  return fields;
+}
+
+function errorFields({ services: { server } }: Facts): Fields {
+  const { errors } = server.statistics;
+  return Object.fromEntries([...errors].sort().map(([code, count]) => [`errorstat_${code}`, `count=${count}`]));
+}
+
+function latencyFields({ services: { server } }: Facts): Fields {
+  const fields: Fields = {};
+  for (const { name, latency } of server.commandCounts()) {
+    if (latency === null) continue;
+    const percentiles = [50, 99, 99.9].map((percent) => `p${percent}=${latency.percentile(percent).toFixed(3)}`);
+    fields[`latency_percentiles_usec_${name}`] = percentiles.join(',');
   }
   return fields;
 }

@@ -37,7 +37,7 @@ export function withoutSecrets(text: string, secrets: readonly Buffer[]): string
   return result;
 }
 
-function secretPositions(argv: readonly Buffer[]): Set<number> {
+export function secretPositions(argv: readonly Buffer[]): Set<number> {
   const words = argv.map((arg) => arg.toString('latin1', 0, Math.min(arg.length, 64)).toLowerCase());
   const positions = new Set<number>();
   const hideFrom = (first: number, last = argv.length - 1) => {

@@ -4,6 +4,9 @@ import type { DeniedContext } from '../acl/denials.js';
 import type { User } from '../acl/users.js';
 import type { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
+import type { LatencyEvents } from '../observability/latency-events.js';
+import type { LatencyHistogram } from '../observability/latency-histogram.js';
+import type { SlowLog } from '../observability/slow-log.js';
 import type { Command } from './command.js';
 import type { CommandSpec } from './spec.js';
 
@@ -14,6 +17,8 @@ export interface QueuedCommand {
   argv: Buffer[];
   command: Command;
   spec: CommandSpec;
+  /** How long it took inside EXEC. */
+  us: number;
 }
 
 /** A call that leaves a record in the audit log when it has ended. */
@@ -70,6 +75,8 @@ export interface Session {
   /** CLIENT NO-EVICT and NO-TOUCH: kept and shown; nothing is evicted here. */
   noEvict: boolean;
   noTouch: boolean;
+  /** MONITOR. */
+  readonly monitoring: boolean;
   /** CLIENT REPLY: 'skip next' until the reply of the command that said so, 'skip' until that of the next. */
   replies: 'on' | 'off' | 'skip next' | 'skip';
   /** What it waits for without doing anything, null: nothing. Another client may end that: CLIENT UNBLOCK. */
@@ -84,12 +91,16 @@ export interface Session {
   reset(): void;
 }
 
-/** How often a command was called, refused before it ran, and answered with an error. */
+/** How often a command was called, refused before it ran, and answered with an error; how long it took. */
 export interface CommandCount {
   name: string;
   calls: number;
+  /** In all calls together. */
+  us: number;
   rejected: number;
   failed: number;
+  /** null: not called yet. */
+  latency: LatencyHistogram | null;
 }
 
 /** What a client says to log in. */
@@ -122,14 +133,25 @@ export interface ServerControl {
   readonly pause: { begin(ms: number, writesOnly: boolean): void; end(): void };
   /** Commands that were called or refused at least once. */
   commandCounts(): Iterable<CommandCount>;
+  /** Shows the session every command from now on, until it is reset or closed. */
+  monitor(session: Session): void;
+  /** What is remembered of commands. */
+  readonly statistics: {
+    readonly commandsProcessed: number;
+    readonly errorReplies: number;
+    /** By the code of the error. */
+    readonly errors: ReadonlyMap<string, number>;
+    readonly slowLog: SlowLog;
+    readonly latency: LatencyEvents;
+  };
+  /** CONFIG RESETSTAT: counters are zero again. */
+  resetStatistics(): void;
   /** Counters for INFO stats. */
   readonly counters: {
     connectionsReceived: number;
     connectionsRejected: number;
-    commandsProcessed: number;
     inputBytes: number;
     outputBytes: number;
-    errorReplies: number;
   };
   /** Begins an orderly stop; resolves never (the process ends). */
   shutdown(): void;

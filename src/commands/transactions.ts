@@ -133,6 +133,7 @@ function bodyOf(
     session.account = account;
     if (watch?.touched) return nullArray;
     return commands.map((queued) => {
+      const startedAtMs = performance.now();
       try {
         const denied = rightsAtExec(services, session, queued, !denials.has(queued));
         if (denied !== null) {
@@ -144,6 +145,8 @@ function bodyOf(
         if (thrown instanceof CairnError) return thrown;
         session.database = database;
         throw thrown;
+      } finally {
+        queued.us = Math.max(1, Math.round((performance.now() - startedAtMs) * 1000));
       }
     });
   };

@@ -131,6 +131,27 @@ export const settings = {
     settable: 'running',
     doc: 'A client that leaves more replies than this unread is disconnected. 0: only the hard limit of 1gb holds.',
   }),
+  slowlog_log_slower_than: setting({
+    value: integer(-1, Number.MAX_SAFE_INTEGER),
+    default: '10000',
+    settable: 'running',
+    redis: 'slowlog-log-slower-than',
+    doc: 'Commands that took at least so many microseconds are kept for SLOWLOG. 0: all, -1: none.',
+  }),
+  slowlog_max_len: setting({
+    value: integer(0, 1_000_000),
+    default: '128',
+    settable: 'running',
+    redis: 'slowlog-max-len',
+    doc: 'How many entries SLOWLOG keeps, about 1kb each, at most 5kb.',
+  }),
+  latency_monitor_threshold: setting({
+    value: integer(0, Number.MAX_SAFE_INTEGER),
+    default: '0',
+    settable: 'running',
+    redis: 'latency-monitor-threshold',
+    doc: 'Commands that took at least so many milliseconds become samples of LATENCY. 0: none.',
+  }),
   durability: setting({
     value: oneOf('always', 'everysec', 'no'),
     default: 'everysec',

@@ -145,6 +145,14 @@ export class Connection {
     });
   }
 
+  /** Bytes that answer no request, between two replies. */
+  push(bytes: Buffer): void {
+    if (this.closing || this.socket.destroyed || this.session.replies === 'off') return;
+    this.context.counters.outputBytes += bytes.length;
+    this.socket.write(bytes);
+    if (this.socket.writableLength > 0 || this.accountedOutput > 0) this.measureOutput();
+  }
+
   // What the session calls.
 
   closeAfterReply(): void {
@@ -176,7 +184,7 @@ export class Connection {
   }
   /** Nothing was heard of the client since, and it waits for nothing. */
   idleSince(ms: number): boolean {
-    return this.idle && this.session.lastCommandAtMs < ms;
+    return this.idle && !this.session.monitoring && this.session.lastCommandAtMs < ms;
   }
 
   /** What the first waiting reply waited for is settled. */

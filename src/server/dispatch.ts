@@ -14,7 +14,7 @@ import { printable } from '../commands/masked.js';
 import { NameTable } from '../commands/name-table.js';
 import { requireRights } from '../commands/rights.js';
 import { isServed } from '../commands/served.js';
-import type { CommandCount, QueuedTransaction, Session } from '../commands/session.js';
+import type { CommandCount, QueuedCommand, QueuedTransaction, Session } from '../commands/session.js';
 import { type CommandSpec, find, lookup, resolve } from '../commands/spec.js';
 import { exec, executeQueue, queue } from '../commands/transactions.js';
 import type { Outcome } from '../keyspace/keyspace.js';
@@ -22,9 +22,10 @@ import { OK, QUEUED, type Reply } from '../resp/reply.js';
 import { type AuditRule, AuditTrail, auditRule } from './audit-trail.js';
 import type { Connection } from './connection.js';
 import { type ClientPause, canBeHeld } from './pause.js';
+import { type Counted, countedAs, type Statistics } from './statistics.js';
 
 /** A command with what the dispatcher needs of its spec at every call. */
-interface Entry extends CommandCount {
+interface Entry extends Counted {
   readonly command: Command;
   readonly spec: CommandSpec;
   /** Words that make up the name: 2 for a subcommand. */
@@ -32,6 +33,7 @@ interface Entry extends CommandCount {
   readonly arity: number;
   readonly needsAuthentication: boolean;
   readonly writes: boolean;
+  readonly touchesData: boolean;
   readonly refusedInMulti: boolean;
   /** CLIENT PAUSE may hold it back. */
   readonly canBeHeld: boolean;
@@ -41,27 +43,40 @@ interface Entry extends CommandCount {
   readonly audit: AuditRule;
 }
 
+/** A command that runs, or waits. */
+interface Running {
+  readonly connection: Connection;
+  readonly entry: Entry;
+  readonly argv: Buffer[];
+  readonly startedAtMs: number;
+  /** What EXEC runs. */
+  readonly queued: readonly QueuedCommand[];
+}
+
 /** What a first word leads to. */
 interface Named {
   readonly entry: Entry | null;
   readonly subcommands: NameTable<Entry> | null;
 }
 
+const none: readonly QueuedCommand[] = [];
 const immediateInMulti = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset']);
 /** What a browser sends that was made to talk to us: such a connection is closed at once. */
 const httpWords = new Set(['post', 'host:']);
 
 export class Dispatcher {
   private readonly entries: Entry[];
+  private readonly byName: ReadonlyMap<string, Entry>;
   private readonly names: NameTable<Named>;
   private readonly trail: AuditTrail;
 
   constructor(
     private readonly services: Services,
-    private readonly counters: { commandsProcessed: number; errorReplies: number },
+    private readonly statistics: Statistics,
     private readonly pause: ClientPause,
   ) {
     this.entries = [...allCommands().values()].map(entryOf);
+    this.byName = new Map(this.entries.map((entry) => [entry.name, entry]));
     this.names = nameTable(this.entries);
     this.trail = new AuditTrail(services.audit);
   }
@@ -73,6 +88,11 @@ export class Dispatcher {
   /** The client has gone. */
   abandoned(session: Session): void {
     if (session.transaction?.audited !== undefined) this.trail.abandoned(session);
+  }
+
+  /** CONFIG RESETSTAT. */
+  resetCounts(): void {
+    for (const entry of this.entries) Object.assign(entry, { calls: 0, us: 0, rejected: 0, failed: 0, latency: null });
   }
 
   /** No call that is still running will be waited for. */
@@ -98,7 +118,7 @@ export class Dispatcher {
       }
       if (session.transaction !== null && !entry.endsMulti) {
         const { command, spec } = entry;
-        queue(session.transaction, { name: entry.name, args: argv.slice(entry.words), argv, command, spec });
+        queue(session.transaction, { name: entry.name, args: argv.slice(entry.words), argv, command, spec, us: 0 });
         if (entry.audit !== 'never') this.trail.queued(session, entry.name, entry.audit, argv);
         connection.answer(QUEUED, null);
         return;
@@ -107,15 +127,15 @@ export class Dispatcher {
       this.reject(connection, entry, argv, this.errorReply(entry, thrown));
       return;
     }
-    this.counters.commandsProcessed++;
-    entry.calls++;
     if (entry.audit !== 'never') {
       connection.audited = this.trail.begin(connection.session, entry.name, entry.audit, argv);
     }
+    const queued = entry.command === exec ? (connection.session.transaction?.commands ?? none) : none;
+    const running = { connection, entry, argv, startedAtMs: performance.now(), queued };
     try {
-      this.run(connection, entry, argv);
+      this.run(running);
     } catch (thrown) {
-      this.finish(connection, entry, this.errorReply(entry, thrown), null);
+      this.finish(running, this.errorReply(entry, thrown), null);
     }
   }
 
@@ -148,6 +168,9 @@ export class Dispatcher {
     if (entry.needsAuthentication && !session.authenticated) {
       throw new CairnError('NOAUTH', 'Authentication required.');
     }
+    if (session.monitoring && entry.touchesData) {
+      throw new CairnError('ERR', "Replica can't interact with the keyspace");
+    }
     if (entry.refusedInMulti && session.transaction !== null) {
       throw new CairnError('ERR', 'Command not allowed inside a transaction');
     }
@@ -167,8 +190,10 @@ export class Dispatcher {
   /** A refused command spoils the transaction that it was for; a refused EXEC ends it. */
   private reject(connection: Connection, entry: Entry | null, argv: Buffer[], error: CairnError): void {
     const { session } = connection;
-    if (entry !== null) entry.rejected++;
-    this.counters.errorReplies++;
+    // Also of a command with the wrong number of arguments.
+    const counted = entry ?? this.byName.get(find(argv)?.name ?? '');
+    if (counted !== undefined) counted.rejected++;
+    this.statistics.failed(error);
     const name = entry?.name ?? nameOf(argv);
     this.trail.refused(session, name, entry?.audit ?? auditRule(name), argv, error);
     if (this.names.get(argv[0] as Buffer)?.entry?.command === exec) {
@@ -184,63 +209,73 @@ export class Dispatcher {
     connection.answer(error, null);
   }
 
-  private run(connection: Connection, entry: Entry, argv: Buffer[]): void {
+  private run(running: Running): void {
     const { services } = this;
+    const { connection, entry, argv } = running;
     const { session, dataCall } = connection;
     const { command } = entry;
     if (command.kind === 'data') {
       dataCall.set(command, entry.spec, argv, argv.slice(entry.words));
-      this.take(connection, entry, services.keyspace.execute(dataCall.body, dataCall.keys));
+      this.take(running, services.keyspace.execute(dataCall.body, dataCall.keys));
     } else if (command === exec) {
-      this.take(connection, entry, executeQueue(services, session));
+      this.take(running, executeQueue(services, session));
     } else {
       const reply = command.run({ session, services, args: argv.slice(entry.words) });
       // SHUTDOWN has no answer.
       if (reply instanceof Promise && entry.name === 'shutdown') this.trail.ended(connection, OK, null);
-      if (reply instanceof Promise) this.follow(connection, entry, reply);
-      else this.finish(connection, entry, reply, null);
+      if (reply instanceof Promise) this.follow(running, reply);
+      else this.finish(running, reply, null);
     }
   }
 
-  private take(connection: Connection, entry: Entry, outcome: Outcome<Reply> | Promise<Outcome<Reply>>): void {
+  private take(running: Running, outcome: Outcome<Reply> | Promise<Outcome<Reply>>): void {
+    const { connection, entry } = running;
     if (outcome instanceof Promise) {
       connection.block();
       if (entry.audit !== 'never') this.trail.follow(connection.audited);
       outcome.then(
-        ({ value, durable }) => this.finishLater(connection, entry, value, durable),
-        (thrown: unknown) => this.finishLater(connection, entry, this.errorReply(entry, thrown), null),
+        ({ value, durable }) => this.finishLater(running, value, durable),
+        (thrown: unknown) => this.finishLater(running, this.errorReply(entry, thrown), null),
       );
     } else {
-      this.finish(connection, entry, outcome.value, outcome.durable);
+      this.finish(running, outcome.value, outcome.durable);
     }
   }
 
-  private follow(connection: Connection, entry: Entry, reply: Promise<Reply>): void {
+  private follow(running: Running, reply: Promise<Reply>): void {
+    const { connection, entry } = running;
     connection.block();
     if (entry.audit !== 'never') this.trail.follow(connection.audited);
     reply.then(
-      (value) => this.finishLater(connection, entry, value, null),
-      (thrown: unknown) => this.finishLater(connection, entry, this.errorReply(entry, thrown), null),
+      (value) => this.finishLater(running, value, null),
+      (thrown: unknown) => this.finishLater(running, this.errorReply(entry, thrown), null),
     );
   }
 
-  private finish(connection: Connection, entry: Entry, reply: Reply, durable: Promise<void> | null): void {
-    this.count(entry, reply);
+  private finish(running: Running, reply: Reply, durable: Promise<void> | null): void {
+    const { connection, entry } = running;
+    this.count(running, reply);
     if (entry.audit !== 'never') this.trail.ended(connection, reply, durable);
     connection.answer(reply, durable);
   }
 
-  private finishLater(connection: Connection, entry: Entry, reply: Reply, durable: Promise<void> | null): void {
-    this.count(entry, reply);
+  private finishLater(running: Running, reply: Reply, durable: Promise<void> | null): void {
+    const { connection, entry } = running;
+    this.count(running, reply);
     if (entry.audit !== 'never') this.trail.ended(connection, reply, durable);
     connection.dataCall.clear();
     connection.resume(reply, durable);
   }
 
-  private count(entry: Entry, reply: Reply): void {
-    if (!(reply instanceof CairnError)) return;
-    entry.failed++;
-    this.counters.errorReplies++;
+  /** What EXEC ran counts as well, each by itself. */
+  private count({ connection, entry, argv, startedAtMs, queued }: Running, reply: Reply): void {
+    const { session } = connection;
+    if (queued.length > 0 && Array.isArray(reply)) {
+      for (const [nth, { name, argv, us }] of queued.entries()) {
+        this.statistics.took(session, this.byName.get(name) as Entry, argv, us, reply[nth] as Reply);
+      }
+    }
+    this.statistics.ran(session, entry, argv, startedAtMs, reply);
   }
 
   private errorReply(entry: Entry | null, thrown: unknown): CairnError {
@@ -258,20 +293,18 @@ function entryOf(command: Command): Entry {
   const spec = lookup(command.name);
   if (spec === undefined) throw new Error(`protocol/ has no '${command.name}'`);
   return {
-    name: command.name,
+    ...countedAs(spec),
     command,
     spec,
     words: spec.container === undefined ? 1 : 2,
     arity: spec.arity,
     needsAuthentication: !spec.flags.has('no_auth'),
     writes: spec.flags.has('write'),
+    touchesData: spec.flags.has('write') || spec.flags.has('readonly'),
     canBeHeld: canBeHeld(spec),
     refusedInMulti: spec.flags.has('no_multi'),
     endsMulti: immediateInMulti.has(command.name),
     audit: auditRule(command.name),
-    calls: 0,
-    rejected: 0,
-    failed: 0,
   };
 }
 

@@ -18,8 +18,10 @@ import { Connection, type ConnectionContext } from './connection.js';
 import { Dispatcher } from './dispatch.js';
 import { OutputBudget } from './limits.js';
 import { Listener, type ListenerHost, type Peer } from './listener.js';
+import { Monitors } from './monitors.js';
 import { ClientPause } from './pause.js';
 import type { ServerSettings } from './settings.js';
+import { Statistics } from './statistics.js';
 import { WriteGroups } from './write-groups.js';
 
 /** What the server needs beside its settings; it adds itself to make `Services`. */
@@ -54,14 +56,14 @@ class RunningServer implements Server, ListenerHost {
   readonly counters = {
     connectionsReceived: 0,
     connectionsRejected: 0,
-    commandsProcessed: 0,
     inputBytes: 0,
     outputBytes: 0,
-    errorReplies: 0,
   };
   readonly services: Services;
 
   readonly pause: ClientPause;
+  readonly statistics: Statistics;
+  private readonly monitors = new Monitors();
 
   private readonly authenticator: Authenticator;
   private readonly dispatcher: Dispatcher;
@@ -86,8 +88,9 @@ class RunningServer implements Server, ListenerHost {
     this.services = { ...services, server: this };
     this.authenticator = new Authenticator(parts.users);
     parts.users.onGone((user, cause) => this.dismiss(user, cause));
+    this.statistics = new Statistics(services.config, this.monitors);
     this.pause = new ClientPause((paused) => services.keyspace.holdExpiry(paused));
-    this.dispatcher = new Dispatcher(this.services, this.counters, this.pause);
+    this.dispatcher = new Dispatcher(this.services, this.statistics, this.pause);
     this.context = {
       settings,
       dispatcher: this.dispatcher,
@@ -99,6 +102,7 @@ class RunningServer implements Server, ListenerHost {
       closed: (connection) => {
         this.connections.delete(connection);
         this.pause.forget(connection);
+        if (connection.session.monitoring) this.monitors.remove(connection);
         this.progress?.();
       },
     };
@@ -108,8 +112,8 @@ class RunningServer implements Server, ListenerHost {
     await this.listener.open();
     this.listening = true;
     this.tick = setInterval(() => {
-      this.commandsPerSecond = this.counters.commandsProcessed - this.commandsAtTick;
-      this.commandsAtTick = this.counters.commandsProcessed;
+      this.commandsPerSecond = Math.max(0, this.statistics.commandsProcessed - this.commandsAtTick);
+      this.commandsAtTick = this.statistics.commandsProcessed;
       this.closeIdle();
     }, TICK_MS);
     this.tick.unref();
@@ -134,6 +138,21 @@ class RunningServer implements Server, ListenerHost {
   }
   *sessions(): Iterable<Session> {
     for (const { session } of this.connections) yield session;
+  }
+
+  monitor(session: Session): void {
+    for (const connection of this.connections) {
+      if (connection.session !== session) continue;
+      connection.session.monitor(() => this.monitors.remove(connection));
+      this.monitors.add(connection);
+    }
+  }
+
+  resetStatistics(): void {
+    this.statistics.reset();
+    this.dispatcher.resetCounts();
+    Object.assign(this.counters, { connectionsReceived: 0, connectionsRejected: 0, inputBytes: 0, outputBytes: 0 });
+    this.commandsAtTick = 0;
   }
 
   commandCounts(): Iterable<CommandCount> {

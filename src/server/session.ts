@@ -47,6 +47,7 @@ export class ClientSession implements Session {
   noTouch = false;
   replies: Session['replies'] = 'on';
   waiting: Session['waiting'] = null;
+  private endMonitoring: (() => void) | null = null;
   private version: 2 | 3 = 2;
   private mayCommand: boolean;
 
@@ -112,7 +113,17 @@ export class ClientSession implements Session {
     this.noEvict = false;
     this.noTouch = false;
     this.replies = 'on';
+    this.endMonitoring?.();
+    this.endMonitoring = null;
     this.authenticated = this.authenticatedAnew();
+  }
+
+  get monitoring(): boolean {
+    return this.endMonitoring !== null;
+  }
+  /** It is shown commands until `end` is called, which RESET does. */
+  monitor(end: () => void): void {
+    this.endMonitoring = end;
   }
 
   /** Of a reply that is due now: whether it is left out. Each reply asks once. */

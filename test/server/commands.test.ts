@@ -95,7 +95,8 @@ t.test('INFO has the sections that were asked for, with numbers that are true', 
     'Audit',
     'Stats',
     'Replication',
-    'Cpu',
+    'CPU',
+    'Errorstats',
     'Cluster',
     'Keyspace',
   ]);
@@ -112,7 +113,7 @@ t.test('INFO has the sections that were asked for, with numbers that are true', 
   t.match(text, /\r\ndb0:keys=\d+,expires=/);
   t.match(
     await client.ask('INFO', 'commandstats', 'CPU'),
-    /^# Cpu\r\n.*\r\n\r\n# Commandstats\r\n.*cmdstat_client\|id:calls=2,/s,
+    /^# CPU\r\n.*\r\n\r\n# Commandstats\r\n.*cmdstat_client\|id:calls=2,/s,
   );
   t.equal(await client.ask('INFO', 'nothing'), '');
   const id = await server.fixture.create();
