@@ -32,6 +32,12 @@ const checks = [
     minutes: 10,
     about: 'every command with any arguments on the built server: one well-formed reply each, and nobody else notices',
   },
+  {
+    name: 'repository-sweep',
+    source: 'test/fault/repository-sweep-start.test.ts',
+    minutes: 45,
+    about: 'a start on every damage to every file of a repository, then flipped bits at every byte of small files',
+  },
 ];
 
 /** Beyond its minutes a check may finish the round that it is in. */

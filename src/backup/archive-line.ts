@@ -6,13 +6,14 @@ import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
 import { formatTime, parseTime } from '../base/time.js';
 import type { Database } from '../engine/types.js';
-import { chainAnchor, type Tag, type TimelineRecord } from '../format/index.js';
+import { chainAnchor, type Tag, type TimelineRecord, timelineKey } from '../format/index.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import type { Log } from '../observability/log.js';
 import { correctRawCount } from './archive-count.js';
 import { type CommonPoint, whereTheyPart } from './archive-start.js';
 import type { ChainEnd } from './capture.js';
 import type { DataDirectory } from './data-directory.js';
+import { baseOf } from './facts.js';
 import type { Repository } from './repository.js';
 import { salvageLast } from './segment-salvage.js';
 
@@ -169,21 +170,53 @@ async function recordOf(context: LineContext, timeline: number, position: Positi
   return timelines.get(timeline) ?? recordMissing(context, timeline, position);
 }
 
-/** A line that began while the repository could not be written to: what came before it here nobody can tell. */
+/**
+ * A line that began while the repository could not be written to, or whose record somebody lost: what came before it here nobody
+ * can tell. What is there of it stays reachable.
+ */
 async function recordMissing(context: LineContext, timeline: number, position: Position): Promise<TimelineRecord> {
-  const { live, repository } = context;
+  const { live, repository, log } = context;
+  const known = await earliestKnown(context, timeline);
+  if (known !== null) {
+    log.error('the record of the live timeline is lost: a new one begins where the repository first knows of it', {
+      key: timelineKey(timeline),
+      sequence: known.sequence,
+      hint: 'Bring it back from a copy of the repository: without it nothing leads to the timelines before.',
+    });
+  }
   const record: TimelineRecord = {
     timeline,
     parent: null,
-    fork_sequence: position.sequence,
+    fork_sequence: known?.sequence ?? position.sequence,
     fork_at: null,
-    fork_commit_count: position.commitCount,
-    created_at: formatTime(live.nowUs()),
+    fork_commit_count: known?.commitCount ?? position.commitCount,
+    created_at: formatTime(known?.us ?? live.nowUs()),
     reason: 'attached',
     backup: null,
   };
   await repository.putTimeline(record);
   return record;
+}
+
+/** The first state of a line that a backup or a segment tells of; null: nothing does. */
+async function earliestKnown(
+  { repository }: LineContext,
+  timeline: number,
+): Promise<{ sequence: number; commitCount: number; us: number } | null> {
+  const { segments, catalog } = repository;
+  const states = catalog.entries().flatMap((entry) => {
+    const base = entry.manifest?.timeline === timeline ? baseOf(entry) : null;
+    return base === null ? [] : [{ sequence: base.sequence, commitCount: base.commitCount, us: base.timestampUs }];
+  });
+  const [first] = segments.usable(timeline);
+  if (first !== undefined) await segments.load([first]);
+  if (first?.header != null) {
+    const { sequenceFrom: sequence, commitsBefore: commitCount, firstUs } = first.header;
+    states.push({ sequence, commitCount, us: firstUs - 1 });
+  }
+  if (states.length === 0) return null;
+  const earliest = states.reduce((one, other) => (other.sequence < one.sequence ? other : one));
+  return { ...earliest, us: Math.min(...states.map(({ us }) => us)) };
 }
 
 /** Nothing rests on this end of a chain: no segment leads to it, and no backup is of its line. */

@@ -36,6 +36,8 @@ export interface BackupEntry {
   state: BackupState;
   /** false: lost or damaged, `state` is the careful default. */
   stateKnown: boolean;
+  /** Why the state that is there cannot be read; null: it can, or there is none. */
+  stateError: string | null;
   status: 'complete' | 'incomplete' | 'corrupt';
 }
 
@@ -61,12 +63,24 @@ type LoadedManifest = {
   error: CairnError | null;
   sha256: string | null;
 };
+interface LoadedState {
+  /** null: unreadable, see error. */
+  state: BackupState | null;
+  error: string | null;
+}
+
+/** A state whose manifest is not there. */
+export interface OrphanState {
+  id: number;
+  /** null: unreadable. */
+  state: BackupState | null;
+}
 
 export class Catalog {
   readonly #store: Store;
   readonly #log: Log;
   #manifests = new Map<number, Loaded<LoadedManifest>>();
-  #states = new Map<number, Loaded<BackupState | null>>();
+  #states = new Map<number, Loaded<LoadedState>>();
   #entries = new Map<number, BackupEntry>();
   readonly #lists = new Map<string, FileList>();
   /** Verdicts of a server that may not write to the repository. */
@@ -115,11 +129,16 @@ export class Catalog {
     return Math.max(0, ...this.#manifests.keys(), ...this.#states.keys());
   }
 
+  /** Ids of manifests that somebody lost: their states are there, and neither a create nor a delete accounts for that. */
+  lostManifests(): number[] {
+    return this.orphanStates().flatMap(({ id, state }) => (state?.transient === true ? [] : [id]));
+  }
+
   /** States without a manifest: what an interrupted create or delete leaves, or what is left when somebody lost manifests. */
-  orphanStates(): { id: number; list: string | null }[] {
+  orphanStates(): OrphanState[] {
     return [...this.#states]
       .filter(([id]) => !this.#manifests.has(id))
-      .map(([id, { value }]) => ({ id, list: value?.list_sha256 ?? null }));
+      .map(([id, { value }]) => ({ id, state: value.state }));
   }
 
   /** The file list of a backup; errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */
@@ -183,18 +202,31 @@ export class Catalog {
       if (entry === undefined) return;
       const next = change(entry.state);
       if (!writable) {
-        const beside = this.#states.get(id)?.value ?? null;
+        const beside = this.#states.get(id)?.value.state ?? null;
         this.#ownVerdicts.set(id, { status: next.status, reason: next.reason, beside });
         return;
       }
       this.#ownVerdicts.delete(id);
       // A state that was lost is written anew, with the manifest as it is now; the careful default (pinned) stays.
-      await this.#store.put(stateKey(id), encodeState(next));
+      const { transient: _, ...settled } = next;
+      await this.#store.put(stateKey(id), encodeState(settled));
     };
+    await this.#inTurn(write);
+    await this.refresh();
+  }
+
+  /** Before its manifest goes: a crash after that leaves a state that may go as well. */
+  async markGoing(id: number): Promise<void> {
+    await this.#inTurn(async () => {
+      const entry = this.#entries.get(id);
+      if (entry !== undefined) await this.#store.put(stateKey(id), encodeState({ ...entry.state, transient: true }));
+    });
+  }
+
+  async #inTurn(write: () => Promise<void>): Promise<void> {
     const turn = this.#stateWrites.then(write, write);
     this.#stateWrites = turn.catch(() => undefined);
     await turn;
-    await this.refresh();
   }
 
   async #refresh(): Promise<void> {
@@ -205,7 +237,7 @@ export class Catalog {
     this.#manifests = manifests;
     this.#states = states;
     const entries = new Map<number, BackupEntry>();
-    for (const [id, { value }] of manifests) entries.set(id, this.#entry(id, value, states.get(id)?.value ?? null));
+    for (const [id, { value }] of manifests) entries.set(id, this.#entry(id, value, states.get(id)?.value));
     this.#entries = entries;
   }
 
@@ -272,25 +304,19 @@ export class Catalog {
     }
   }
 
-  async #readState(id: number, key: string): Promise<BackupState | null> {
-    const bytes = await this.#store.get(key, MAX_STATE_BYTES).catch((error) => {
-      if (error instanceof StoreObjectMissing) throw error;
-      return null;
-    });
-    if (bytes === null) return null;
+  async #readState(id: number, key: string): Promise<LoadedState> {
     try {
-      return decodeState(bytes, id);
+      return { state: decodeState(await this.#store.get(key, MAX_STATE_BYTES), id), error: null };
     } catch (error) {
-      this.#log.warn('state unreadable: the backup counts as pinned', {
-        id,
-        key,
-        reason: (error as Error).message,
-      });
-      return null;
+      if (error instanceof StoreObjectMissing) throw error;
+      const reason = (error as Error).message;
+      this.#log.warn('state unreadable: the backup counts as pinned', { id, key, reason });
+      return { state: null, error: reason };
     }
   }
 
-  #entry(id: number, loaded: LoadedManifest, state: BackupState | null): BackupEntry {
+  #entry(id: number, loaded: LoadedManifest, found: LoadedState | undefined): BackupEntry {
+    const state = found?.state ?? null;
     let { manifest, error } = loaded;
     if (state !== null && manifest !== null && state.manifest_sha256 !== loaded.sha256) {
       error = unreadable(
@@ -305,8 +331,8 @@ export class Catalog {
         pinned: true,
         list_sha256: manifest?.list.sha256 ?? null,
       });
-    const found = this.#ownVerdicts.get(id);
-    const own = found?.beside === state ? found : undefined;
+    const verdict = this.#ownVerdicts.get(id);
+    const own = verdict?.beside === state ? verdict : undefined;
     const status = manifest === null ? 'corrupt' : (own?.status ?? usable.status);
     return {
       id,
@@ -315,6 +341,7 @@ export class Catalog {
       manifestSha256: loaded.sha256,
       state: usable,
       stateKnown: state !== null,
+      stateError: found?.error ?? null,
       status,
     };
   }

@@ -174,7 +174,10 @@ export type ManifestContent = Pick<
   | 'trigger'
 > & { pin: boolean };
 
-/** State, then manifest: the commit point. */
+/**
+ * State, then manifest: the commit point. The state says that the manifest is to come until it is there: a crash between
+ * leaves a state that may go, while one that lost its manifest later keeps what it names.
+ */
 export async function writeManifest(
   context: CreateContext,
   operation: Operation,
@@ -182,7 +185,7 @@ export async function writeManifest(
   verifications: BackupState['verifications'],
   content: ManifestContent,
 ): Promise<void> {
-  const { repository, clock, host, versions } = context;
+  const { repository, clock, log, host, versions } = context;
   const { pin, trigger, ...rest } = content;
   const header = await repository.header();
   if (header === null) throw new CairnError('BACKUPFAILED', 'REPOSITORY.json vanished while the backup was made');
@@ -203,6 +206,7 @@ export async function writeManifest(
   const state = {
     ...newState(id, sha256(manifestBytes), { pinned: pin, list_sha256: rest.list.sha256 }),
     verifications,
+    transient: true,
   };
   operation.checkpoint();
   await repository.store.put(stateKey(id), encodeState(state));
@@ -213,6 +217,9 @@ export async function writeManifest(
   });
   await faultPoint('manifest-renamed');
   await repository.catalog.refresh();
+  await repository.catalog
+    .updateState(id, true, (settled) => settled)
+    .catch((error: unknown) => log.warn('the state of a new backup could not be settled', { id, error }));
 }
 
 /** Copies what the repository lacks. Returns the list of all files and the bytes that this backup added. */

@@ -36,7 +36,8 @@ async function references(repository: Repository, log: Log): Promise<References 
       return null;
     }
   }
-  for (const { id, list: hash } of repository.catalog.orphanStates()) {
+  for (const { id, state } of repository.catalog.orphanStates()) {
+    const hash = state?.list_sha256 ?? null;
     if (hash === null || lists.has(hash)) continue;
     const list = await repository.catalog.readList(hash, id).catch(() => null);
     lists.add(hash);
@@ -70,26 +71,24 @@ export async function collectGarbage(repository: Repository, log: Log): Promise<
 }
 
 /**
- * What a crash left: partial objects, a state without a manifest, objects without a reference. Needs the lock. A crash leaves one
- * such state at most; several mean that somebody lost manifests, and what these name must be there when they come back.
+ * What a crash left: partial objects, a state whose manifest never came or went, objects without a reference. Needs the lock. Where
+ * somebody lost a manifest, what it names must be there when it comes back.
  */
 export async function sweepRepository(repository: Repository, log: Log): Promise<void> {
   const partial = await repository.store.sweepPartial();
-  await repository.catalog.refresh();
-  const orphans = repository.catalog.orphanStates();
-  if (orphans.length > 1) {
+  const { catalog } = repository;
+  await catalog.refresh();
+  const ids = catalog.lostManifests();
+  if (ids.length > 0) {
     log.error('manifests are missing, nothing of their backups is removed: bring backups/ back from a copy', {
-      ids: orphans.map(({ id }) => id),
+      ids,
+      hint: 'If they are gone for good, remove their states/ as well: what nobody else needs then goes.',
     });
-  } else {
-    for (const { id } of orphans) await repository.store.delete(stateKey(id));
   }
+  const left = catalog.orphanStates().filter(({ id }) => !ids.includes(id));
+  for (const { id } of left) await repository.store.delete(stateKey(id));
   const freedBytes = await collectGarbage(repository, log);
-  if (partial > 0 || orphans.length > 0 || freedBytes > 0) {
-    log.info('repository swept', {
-      partial,
-      orphanStates: orphans.length,
-      freedBytes,
-    });
+  if (partial > 0 || left.length > 0 || freedBytes > 0) {
+    log.info('repository swept', { partial, orphanStates: left.length, freedBytes });
   }
 }

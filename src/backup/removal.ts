@@ -25,6 +25,10 @@ async function removeBackups(
     await repository.inTurn(async () => {
       // A PIN may have come since the decision.
       if (repository.catalog.get(id)?.state.pinned !== false) return;
+      // On a full disk it cannot be said that the manifest goes; it goes all the same.
+      await repository.catalog
+        .markGoing(id)
+        .catch((error: unknown) => log.warn('that a backup goes could not be noted in its state', { id, error }));
       await repository.store.delete(manifestKey(id));
       removed.push(id);
     });

@@ -8,6 +8,7 @@
  */
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
+import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { decodeSegmentHeader, keyOfSegment } from '../format/index.js';
 import type { Log } from '../observability/log.js';
@@ -15,7 +16,7 @@ import { StoreObjectMissing } from '../storage/store.js';
 import { forEachAtOnce } from './parallel.js';
 import type { Repository } from './repository.js';
 import { coveredSegments, MERGE_LIMITS, type MergeableSegment, mergeGroups } from './segment-merging.js';
-import { damagedSegment, MAX_SEGMENT_BYTES, readKnownSegment } from './segment-object.js';
+import { damagedSegment, isSegmentDamage, MAX_SEGMENT_BYTES, readKnownSegment, readSegment } from './segment-object.js';
 import type { MergeAnswer } from './segment-worker.js';
 import type { SegmentEntry } from './segments.js';
 
@@ -43,7 +44,8 @@ export async function tidySegments(
   await mergeAll({ repository, signal, log, refused }, result);
   // What an interrupted merge left, and what could not go while somebody held it.
   const covered = () => coveredByWhole(repository);
-  for (const keys of [covered, expendable]) {
+  const replaced = () => replacedDamage(repository);
+  for (const keys of [covered, replaced, expendable]) {
     const going = await keys();
     for (let i = 0; i < going.length && !signal.aborted; i += REMOVED_AT_ONCE) {
       result.removed += await repository.segments.remove(going.slice(i, i + REMOVED_AT_ONCE));
@@ -72,6 +74,30 @@ async function coveredByWhole(repository: Repository): Promise<string[]> {
     }
     if (damaged.length === 0) return [...covered];
   }
+}
+
+/**
+ * Keys of segments that are damaged by themselves and whose commits are all in whole ones again: the live log gave them once more,
+ * or somebody brought back what they were merged from. Until then they stay for whoever can mend them.
+ */
+async function replacedDamage({ segments, store }: Repository): Promise<string[]> {
+  const replaced: string[] = [];
+  for (const { key, timeline, from, to, error } of segments.entries()) {
+    if (error === null) continue;
+    const way = segments.way(timeline, from, to);
+    if (way === null) continue;
+    const own = await readSegment(store, key).catch((thrown: unknown) => thrown as Error);
+    // Whole after all, of another history: nobody has what it holds.
+    if (!(own instanceof CairnError && isSegmentDamage(own))) continue;
+    const isWhole = async (whole: SegmentEntry): Promise<boolean> => {
+      await readKnownSegment({ store, segments }, whole.key).catch((thrown: unknown) => {
+        if (segments.get(whole.key)?.error == null) throw thrown;
+      });
+      return segments.get(whole.key)?.error === null;
+    };
+    if ((await Promise.all(way.map(isWhole))).every(Boolean)) replaced.push(key);
+  }
+  return replaced;
 }
 
 function sound(repository: Repository) {

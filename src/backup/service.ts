@@ -2,11 +2,10 @@
  * Everything that ADMIN.BACKUP can do, free of RESP and sockets: requests in, records out. Creating and restoring have
  * files of their own; what looks, checks, keeps and removes is here. The steps themselves are in the files beside it.
  */
-import { CairnError, toCairnError } from '../base/errors.js';
+import { CairnError } from '../base/errors.js';
 import { formatTime, parseTime } from '../base/time.js';
 import { type Manifest, parseSegmentKey, type Tag } from '../format/index.js';
 import { ArchiveUpkeep } from './archive-upkeep.js';
-import { verifyArchive } from './archive-verification.js';
 import { Archiver } from './archiver.js';
 import type { BackupEntry } from './catalog.js';
 import { type CreateOptions, Creating } from './creating.js';
@@ -37,8 +36,9 @@ import {
 import { type InfoFields, infoFields, type StatusRecord, statusRecord } from './status.js';
 import { readTags } from './tags.js';
 import { verifyBackup } from './verification.js';
+import { verifyAll } from './verify-all.js';
 import type { WindowRecord } from './window.js';
-import { baseOfWindow, segmentsToRemove, type WindowSettings } from './window-policy.js';
+import { baseOfWindow, lostUnasked, segmentsToRemove, type WindowSettings } from './window-policy.js';
 
 export type { CreateOptions, CreateType } from './creating.js';
 export type { RestoreOptions } from './restoring.js';
@@ -264,34 +264,18 @@ export class BackupService {
     );
   }
 
-  /** VERIFY ALL: every backup is checked, then one error names all that are bad. */
+  /** VERIFY ALL: every backup and what lies between them is checked, then one error names all that is bad. */
   async verifyAll(mode: VerifyMode): Promise<Started<VerifyRecord[]>> {
-    const { repository, operations } = this.#parts;
+    const { repository, operations, archiver, clock } = this.#parts;
     await repository.refresh();
     await repository.segments.refresh();
     const entries = repository.catalog.entries();
     const ids = entries.map((entry) => entry.id);
-    return operations.start({ operation: 'verify', ids, exclusive: false }, async (operation) => {
-      const checked = new Map();
-      const valid: VerifyRecord[] = [];
-      const errors: { id: number; error: CairnError }[] = [];
-      for (const entry of entries) {
-        operation.checkpoint();
-        const current = repository.catalog.get(entry.id);
-        if (current === null) continue;
-        try {
-          valid.push(await verifyBackup(verifyContext(this.#parts), current, mode, operation, checked));
-        } catch (thrown) {
-          const error = toCairnError(thrown, 'BACKUPVERIFY');
-          if (error.code === 'CANCELLED' || error.code === 'NOSPACE') throw error;
-          errors.push({ id: entry.id, error });
-        }
-      }
-      const archive = await verifyArchive(repository, mode, operation, checked);
-      if (errors.length > 0) throw allErrors(errors, entries.length, archive);
-      if (archive !== null) throw archive;
-      return valid;
-    });
+    return operations.start({ operation: 'verify', ids, exclusive: false }, (operation) =>
+      verifyAll(this.#parts, entries, mode, operation, (lost) =>
+        lostUnasked(repository, archiver?.line() ?? null, this.#windowSettings(), clock.nowUs(), lost),
+      ),
+    );
   }
 
   async delete(id: number, force: boolean): Promise<DeleteRecord> {
@@ -527,24 +511,6 @@ export class BackupService {
 
 function inSpan(segment: SegmentEntry, span: NonNullable<Manifest['span']>): boolean {
   return segment.timeline === span.timeline && segment.to > span.sequence_from && segment.from < span.sequence_to;
-}
-
-function allErrors(errors: { id: number; error: CairnError }[], total: number, archive: CairnError | null): CairnError {
-  const order = ['BACKUPMANIFEST', 'BACKUPINCOMPLETE', 'BACKUPCORRUPT'] as const;
-  const code = order.find((candidate) => errors.some(({ error }) => error.code === candidate)) ?? 'BACKUPVERIFY';
-  const counts = new Map<string, number>();
-  for (const { error } of errors) counts.set(error.code, (counts.get(error.code) ?? 0) + 1);
-  const counted = [...counts].map(([name, count]) => `${count} ${name}`).join(', ');
-  const ids = errors.map(({ id }) => id);
-  const more = archive === null ? '' : `; ${archive.message}`;
-  return new CairnError(
-    code,
-    `${errors.length} of ${total} backups are not valid (${counted}): ${ids.join(', ')}${more}`,
-    {
-      hint: 'ADMIN.BACKUP INFO of each shows what is wrong with it.',
-      details: { ids },
-    },
-  );
 }
 
 function timeUs(text: string): number {

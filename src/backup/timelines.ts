@@ -19,6 +19,8 @@ interface Loaded {
   version: string;
   /** null: unreadable. */
   record: TimelineRecord | null;
+  /** Why it is unreadable. */
+  error: string | null;
 }
 
 export class Timelines {
@@ -38,20 +40,20 @@ export class Timelines {
       const timeline = parseTimelineKey(key);
       if (timeline === null) continue;
       const known = this.#loaded.get(timeline);
-      next.set(timeline, known?.version === version ? known : { version, record: await this.#read(timeline) });
+      next.set(timeline, known?.version === version ? known : { version, ...(await this.#read(timeline)) });
     }
     this.#loaded = next;
   }
 
-  async #read(timeline: number): Promise<TimelineRecord | null> {
+  async #read(timeline: number): Promise<Omit<Loaded, 'version'>> {
     const key = timelineKey(timeline);
     try {
-      return decodeTimeline(await this.#store.get(key, MAX_TIMELINE_BYTES), timeline);
+      return { record: decodeTimeline(await this.#store.get(key, MAX_TIMELINE_BYTES), timeline), error: null };
     } catch (error) {
-      if (error instanceof StoreObjectMissing) return null;
+      if (error instanceof StoreObjectMissing) return { record: null, error: 'it is gone' };
       if (!(error instanceof FormatError || error instanceof CairnError)) throw error;
       this.#log.error('timeline unreadable: what lies before it cannot be reached', { key, error });
-      return null;
+      return { record: null, error: error.message };
     }
   }
 
@@ -66,6 +68,15 @@ export class Timelines {
   /** A file is there, and nobody can tell what it says: it stays as it is for whoever mends it. */
   isUnreadable(timeline: number): boolean {
     return this.#loaded.get(timeline)?.record === null;
+  }
+
+  /** What is wrong with the files that cannot be read. */
+  damages(): { timeline: number; error: string }[] {
+    return [...this.#loaded].flatMap(([timeline, { error }]) => (error === null ? [] : [{ timeline, error }]));
+  }
+
+  has(timeline: number): boolean {
+    return this.#loaded.has(timeline);
   }
 
   get someUnreadable(): boolean {

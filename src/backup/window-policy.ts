@@ -7,6 +7,7 @@ import {
   type SegmentPolicy,
   windowBase,
 } from './archive-retention.js';
+import type { LostCommits } from './document-verification.js';
 import type { LiveLine } from './facts.js';
 import { historyOf } from './history.js';
 import type { Timeline } from './recovery.js';
@@ -67,17 +68,7 @@ export async function segmentsToRemove(
   const isBaseless = settings.archiving && !hasBackup(repository, live);
   if (isBaseless && isCreating) return [];
   const lostThroughUs = lostManifestsEnd(repository);
-  const spans = entries.flatMap(({ manifest }) => {
-    const span = manifest?.span;
-    return span == null ? [] : [{ timeline: span.timeline, from: span.sequence_from, to: span.sequence_to }];
-  });
-  const policy: SegmentPolicy = {
-    ancestry: ancestry(repository, live),
-    spans,
-    windowStart: isBaseless ? 'off' : windowStart(repository, live, settings, nowUs),
-    retentionUs: settings.retentionUs,
-    nowUs,
-  };
+  const policy = policyNow(repository, live, settings, nowUs, isBaseless);
   const { segments } = repository;
   // Where there is no backup to say where the archive stands, its last segment says so.
   const stays = isBaseless ? segments.last(live.timeline)?.key : undefined;
@@ -88,6 +79,43 @@ export async function segmentsToRemove(
   await segments.load(candidates);
   const later = candidates.filter(({ header }) => header !== null && header.firstUs > lostThroughUs);
   return expendableSegments(facts(later, false), policy).filter((key) => key !== stays && !segments.isHeld(key));
+}
+
+function policyNow(
+  repository: Repository,
+  live: LiveLine,
+  settings: WindowSettings,
+  nowUs: number,
+  isBaseless: boolean,
+): SegmentPolicy {
+  const spans = repository.catalog.entries().flatMap(({ manifest }) => {
+    const span = manifest?.span;
+    return span == null ? [] : [{ timeline: span.timeline, from: span.sequence_from, to: span.sequence_to }];
+  });
+  return {
+    ancestry: ancestry(repository, live),
+    spans,
+    windowStart: isBaseless ? 'off' : windowStart(repository, live, settings, nowUs),
+    retentionUs: settings.retentionUs,
+    nowUs,
+  };
+}
+
+/** Of commits that no segment has, those that retention cannot have let go yet: somebody lost their segments. */
+export function lostUnasked(
+  repository: Repository,
+  live: LiveLine | null,
+  settings: WindowSettings,
+  nowUs: number,
+  lost: readonly LostCommits[],
+): LostCommits[] {
+  if (live === null) return [];
+  const isBaseless = settings.archiving && !hasBackup(repository, live);
+  const asSegments = lost.map(({ timeline, from, to, afterUs }, i) => {
+    return { key: String(i), timeline, first: from + 1, last: to, lastUs: afterUs };
+  });
+  const letGo = new Set(expendableSegments(asSegments, policyNow(repository, live, settings, nowUs, isBaseless)));
+  return lost.filter((_, i) => !letGo.has(String(i)));
 }
 
 /** Whether any backup is in the past of the live line. Where there is none, nothing can rest on what is archived so far. */

@@ -38,6 +38,8 @@ const schema = open({
   verdicts: z.array(open({ name: text(255), size: count, sha256: sha256Hex, verdict: text(64) })).max(VERDICTS_KEPT),
   logical_digest: open({ sha256: sha256Hex, key_counts: z.array(count).max(1024), at: moment }).nullable(),
   last_restored: open({ at: moment, target: text(4096), duration_ms: count }).nullable(),
+  /** true: the manifest is about to be written, or to go. Where it is missing otherwise, somebody lost it. */
+  transient: z.boolean().optional(),
 });
 
 export type BackupState = z.infer<typeof schema>;

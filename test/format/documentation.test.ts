@@ -59,7 +59,7 @@ t.test('every example on the page is whole and decodes', async (t) => {
 
 t.test('every field is in its table, in the order of the file', async (t) => {
   const manifest = encodeManifest({ ...sampleManifest(), engine_options: {} });
-  const state = encodeState(newState(1, someHash, { pinned: false, list_sha256: null }));
+  const state = encodeState({ ...newState(1, someHash, { pinned: false, list_sha256: null }), transient: true });
   const header = { repository_id: 'r', database_id: 'd', created_at: someTime, adopted: [], encryption: null };
   const timeline = {
     timeline: 1,

@@ -38,3 +38,9 @@ export function seeds(): { first: number; runs: number | null } {
 export function again(file: string, seed: number): string {
   return `CAIRN_SEED=${seed} CAIRN_RUNS=1 node dist-test/test/property/${file}.js`;
 }
+
+/** Bytes that a seed repeats. */
+export function randomBytes(length: number, seed: number): Buffer {
+  const random = new Random(seed);
+  return Buffer.from(Uint8Array.from({ length }, () => random.int(256)));
+}
