@@ -13,7 +13,7 @@ import { ConfigError } from '../config/sources.js';
 import { type AuditLog, openAudit } from '../observability/audit.js';
 import { createLog, type Log } from '../observability/log.js';
 import { type Server, startServer } from '../server/server.js';
-import type { ServerSettings } from '../server/settings.js';
+import type { ServerSettings, TlsSettings } from '../server/settings.js';
 import { openBackup } from './backup.js';
 import { openData } from './data.js';
 import { exitCode } from './exit-codes.js';
@@ -86,6 +86,7 @@ async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: 
       { keyspace: data.keyspace, backup, config, ...users, log, audit, onShutdown: () => stop.ask('SHUTDOWN') },
       serverSettings(config),
     );
+    stop.onHangUp(() => void server.tls?.reload().catch(() => undefined)); // it has logged why
     return {
       server,
       async stop() {
@@ -126,6 +127,7 @@ function serverSettings(config: ConfigService): ServerSettings {
   return {
     version: cairnVersion(),
     port: values.port,
+    tls: tlsSettings(config),
     bind: values.bind,
     unixsocket: values.unixsocket,
     databases: values.databases,
@@ -148,8 +150,23 @@ function serverSettings(config: ConfigService): ServerSettings {
   };
 }
 
-/** <bind>:<port>, the port being the real one; the socket's path where there is no TCP. */
+function tlsSettings({ values }: ConfigService): TlsSettings | null {
+  const { 'tls.port': port, 'tls.cert': cert, 'tls.key': key } = values;
+  if (port === 0 || cert === null || key === null) return null;
+  return {
+    port,
+    cert,
+    key,
+    keyPassword: values['tls.key_password'],
+    ca: values['tls.ca'],
+    clientAuth: values['tls.client_auth'],
+    minVersion: values['tls.min_version'],
+  };
+}
+
+/** <bind>:<port>, the port being the real one, that of TLS where there is no other; the socket's path where there is no TCP. */
 function readyAddress(config: ConfigService, server: Server): string {
   const [address] = config.values.bind;
-  return address === undefined ? String(config.values.unixsocket) : `${address}:${server.port}`;
+  const port = config.values.port === null ? server.tls?.status.port : server.port;
+  return address === undefined || port === undefined ? String(config.values.unixsocket) : `${address}:${port}`;
 }

@@ -23,7 +23,7 @@ Serves a data directory until SIGTERM, SIGINT or SHUTDOWN. Prints "cairn ready o
 accepts connections; logs go to stderr.
 
 Options:
-  --port N           TCP port (7379; 0: a free one)
+  --port N           TCP port (7379; 0: a free one; off: none)
   --bind ADDRESS     address to listen on (127.0.0.1)
   --dir DIR          the data directory (./cairn-data)
   --backup-dir DIR   the backup repository (<dir>/backups)

@@ -9,6 +9,7 @@ import { backupKeepCommands } from './admin-backup-keep.js';
 import { backupLookCommands } from './admin-backup-look.js';
 import { backupMomentCommands } from './admin-backup-moments.js';
 import { readonlyCommands } from './admin-readonly.js';
+import { tlsCommands } from './admin-tls.js';
 import { bitfieldCommands } from './bitfield.js';
 import { bitCommands } from './bits.js';
 import { clientCommands } from './client.js';
@@ -73,6 +74,7 @@ const families: readonly (readonly Command[])[] = [
   debugCommands,
   shutdownCommands,
   readonlyCommands,
+  tlsCommands,
   backupCreateCommands,
   backupLookCommands,
   backupCheckCommands,

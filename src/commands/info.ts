@@ -25,6 +25,7 @@ const sections: Record<string, (facts: Facts) => Fields> = {
   memory: memoryFields,
   persistence: persistenceFields,
   backup: ({ backup }) => backup.backup,
+  tls: tlsFields,
   audit: auditFields,
   stats: statsFields,
   replication: replicationFields,
@@ -179,6 +180,21 @@ function persistenceFields({ services: { keyspace }, backup }: Facts): Fields {
     ...backup.persistence,
     writes_refused: keyspace.writesRefused?.line ?? '',
     aof_enabled: 0,
+  };
+}
+
+function tlsFields({ services: { server } }: Facts): Fields {
+  const status = server.tls?.status;
+  const seconds = (ms: number | undefined) => Math.trunc((ms ?? 0) / 1000);
+  return {
+    tls_port: status?.port ?? 0,
+    tls_certificate_expires_time: seconds(status?.certificateExpiresAtMs),
+    tls_certificate_subject: status?.certificateSubject ?? '',
+    tls_handshakes: status?.handshakes ?? 0,
+    tls_handshakes_pending: status?.handshaking ?? 0,
+    tls_handshake_failures: status?.handshakeFailures ?? 0,
+    tls_last_reload_time: seconds(status?.reloadedAtMs),
+    tls_last_reload_error: status?.reloadError ?? '',
   };
 }
 

@@ -113,13 +113,31 @@ export interface Login {
   context: DeniedContext;
 }
 
+export interface TlsStatus {
+  readonly port: number;
+  readonly certificateExpiresAtMs: number;
+  readonly certificateSubject: string;
+  readonly certificateFingerprint: string;
+  /** Clients whose handshake is not finished. */
+  readonly handshaking: number;
+  readonly handshakes: number;
+  readonly handshakeFailures: number;
+  /** 0: never. */
+  readonly reloadedAtMs: number;
+  /** '' when the last reload went well. */
+  readonly reloadError: string;
+}
+
 export interface ServerControl {
   /** Cairn's own, for INFO. */
   readonly version: string;
   /** Over the last second. */
   readonly commandsPerSecond: number;
   readonly startedAtMs: number;
+  /** 0: no plain TCP. */
   readonly port: number;
+  /** null: no TLS. */
+  readonly tls: { readonly status: TlsStatus; reload(): Promise<TlsStatus> } | null;
   readonly runId: string;
   /** Logical databases that SELECT accepts. */
   readonly databases: number;

@@ -40,6 +40,27 @@ export function integer(min: number, max: number): Kind<number> {
   });
 }
 
+/** A TCP port; null is none, which 0 is not. */
+export function portOrOff(): Kind<number | null> {
+  const port = integer(0, 65535);
+  return kind(
+    'integer',
+    `${port.allowed}, or off`,
+    (value) => (value === null ? 'off' : port.print(value)),
+    (text) => (text.toLowerCase() === 'off' ? null : parsedBy(port, text)),
+  );
+}
+
+/** The kind's words, and Redis's words for them. */
+export function withRedisWords<T extends string>(own: Kind<T>, redis: Readonly<Record<string, NoInfer<T>>>): Kind<T> {
+  const words = Object.entries(redis);
+  const meaning = (text: string) => words.find(([word]) => word.toLowerCase() === text.toLowerCase())?.[1];
+  return {
+    ...kind(own.kind, own.allowed, own.print, (text) => meaning(text) ?? parsedBy(own, text)),
+    printForRedis: (value) => words.find(([, meant]) => meant === value)?.[0] ?? value,
+  };
+}
+
 export function yesno(): Kind<boolean> {
   return kind(
     'yesno',
@@ -110,10 +131,9 @@ export function path(): Kind<string | null> {
 export function requiredPath(): Kind<string> {
   const optional = path();
   return kind('path', 'a path', String, (text) => {
-    const value = optional.schema.safeParse(text);
-    if (!value.success) throw new NotAValue(value.error.issues[0]?.message);
-    if (value.data === null) throw new NotAValue('argument must not be empty');
-    return value.data;
+    const value = parsedBy(optional, text);
+    if (value === null) throw new NotAValue('argument must not be empty');
+    return value;
   });
 }
 
@@ -146,6 +166,12 @@ export function password(): Kind<string> {
     if (text.startsWith('#') && isSha256(text.slice(1))) return text.slice(1);
     return sha256(Buffer.from(text));
   });
+}
+
+function parsedBy<T>({ schema }: Kind<T>, text: string): T {
+  const parsed = schema.safeParse(text);
+  if (!parsed.success) throw new NotAValue(parsed.error.issues[0]?.message);
+  return parsed.data;
 }
 
 function kind<T>(name: KindName, allowed: string, print: (value: T) => string, parse: (text: string) => T): Kind<T> {

@@ -93,6 +93,7 @@ function contradictions(values: SettingValues): string[] {
   if (values.bind.length === 0 && values.unixsocket === null) {
     problems.push('bind is empty and there is no unixsocket: nobody could connect. Set one of them');
   }
+  problems.push(...tlsContradictions(values));
   if (values.data_dir === null && values['backup.dir'] === null) {
     problems.push('backup.dir is empty: there would be nowhere to put backups. Name a directory, or leave it out');
   }
@@ -104,6 +105,28 @@ function contradictions(values: SettingValues): string[] {
   }
   if (values['backup.dir'] !== null && values['backup.dir'] === values['backup.restore_dir']) {
     problems.push(`backup.dir and backup.restore_dir are both '${values['backup.dir']}'. Choose two directories`);
+  }
+  return problems;
+}
+
+function tlsContradictions(values: SettingValues): string[] {
+  const problems: string[] = [];
+  const { port, bind, unixsocket, 'tls.port': tlsPort } = values;
+  if (tlsPort === 0) {
+    if (port === null && unixsocket === null) {
+      problems.push('port is off, tls.port is 0 and there is no unixsocket: nobody could connect. Set one of them');
+    }
+    return problems;
+  }
+  if (tlsPort === port) problems.push(`port and tls.port are both ${tlsPort}. Choose two ports, or port = off`);
+  if (bind.length === 0) problems.push('tls.port is set, but bind is empty: there is no address to listen on');
+  for (const name of ['tls.cert', 'tls.key'] as const) {
+    if (values[name] === null) problems.push(`tls.port is set, but ${name} is not. Name the PEM file`);
+  }
+  if (values['tls.client_auth'] !== 'no' && values['tls.ca'] === null) {
+    problems.push(
+      `tls.client_auth = '${values['tls.client_auth']}' needs tls.ca: the authorities that vouch for clients`,
+    );
   }
   return problems;
 }

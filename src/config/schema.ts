@@ -12,8 +12,10 @@ import {
   oneOf,
   password,
   path,
+  portOrOff,
   requiredPath,
   size,
+  withRedisWords,
   yesno,
 } from './kinds.js';
 
@@ -41,9 +43,52 @@ function setting<T>(options: Options<T>): Setting<T> {
 
 export const settings = {
   port: setting({
-    value: integer(0, 65535),
+    value: portOrOff(),
     default: '7379',
-    doc: 'TCP port. 0 takes a free one; the ready line names it.',
+    doc: 'TCP port. 0 takes a free one; the ready line names it. `off`: no plain TCP, only TLS or the Unix socket.',
+  }),
+  'tls.port': setting({
+    value: integer(0, 65535),
+    default: '0',
+    redis: 'tls-port',
+    doc: 'TCP port for TLS, on the addresses of `bind`, beside `port`. 0: no TLS.',
+  }),
+  'tls.cert': setting({
+    value: path(),
+    default: '',
+    redis: 'tls-cert-file',
+    doc: 'PEM file with the certificate of this server and those that lead to its root. Read anew on SIGHUP and `ADMIN.TLS RELOAD`.',
+  }),
+  'tls.key': setting({
+    value: path(),
+    default: '',
+    redis: 'tls-key-file',
+    doc: 'PEM file with the key of that certificate.',
+  }),
+  'tls.key_password': setting({
+    value: password(),
+    default: '',
+    secret: true,
+    redis: 'tls-key-file-pass',
+    doc: 'The password of the key, where it has one.',
+  }),
+  'tls.ca': setting({
+    value: path(),
+    default: '',
+    redis: 'tls-ca-cert-file',
+    doc: 'PEM file with the authorities that vouch for the certificates of clients.',
+  }),
+  'tls.client_auth': setting({
+    value: withRedisWords(oneOf('no', 'optional', 'required'), { yes: 'required' }),
+    default: 'no',
+    redis: 'tls-auth-clients',
+    doc: 'Whether a client needs a certificate from `tls.ca`. `optional`: one that is shown must be good.',
+  }),
+  'tls.min_version': setting({
+    value: withRedisWords(oneOf('1.2', '1.3'), { 'TLSv1.2 TLSv1.3': '1.2', 'TLSv1.3': '1.3' }),
+    default: '1.2',
+    redis: 'tls-protocols',
+    doc: 'The oldest version of TLS that is spoken.',
   }),
   bind: setting({
     value: addresses(),

@@ -322,12 +322,13 @@ export class Connection {
     }
     const sent = this.socket.writableLength === 0;
     if (sent) writer.rewind();
-    if (!sent || this.accountedOutput > 0) this.measureOutput();
+    if ((!sent && this.socket.writableNeedDrain) || this.accountedOutput > 0) this.measureOutput();
   }
 
   /** Compares what waits for the client with what may. */
   private measureOutput(): void {
-    const pending = this.pendingOutputBytes;
+    // Less than the socket itself buffers is on its way, and no event will say that it left.
+    const pending = this.queue.bytes + (this.socket.writableNeedDrain ? this.socket.writableLength : 0);
     this.context.budget.totalBytes += pending - this.accountedOutput;
     this.accountedOutput = pending;
     const configured = this.context.settings.outputLimitBytes;

@@ -1,12 +1,14 @@
 /**
- * Where clients come in: the TCP addresses and the unix socket. Turns away, with Redis's words, who comes beyond
+ * Where clients come in: the TCP addresses, plain and TLS, and the unix socket. Turns away, with Redis's words, who comes beyond
  * `maxclients` and, in protected mode, who comes from elsewhere while no password is set.
  */
 import { unlink } from 'node:fs/promises';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { CairnError } from '../base/errors.js';
+import type { Log } from '../observability/log.js';
 import { turnAway } from './connection.js';
 import type { ServerSettings } from './settings.js';
+import { TlsGate } from './tls-gate.js';
 
 const BACKLOG = 511;
 
@@ -17,6 +19,7 @@ export interface Peer {
 }
 
 export interface ListenerHost {
+  readonly log: Log;
   readonly settings: ServerSettings;
   readonly passwordRequired: boolean;
   readonly clientCount: number;
@@ -28,8 +31,10 @@ export interface ListenerHost {
 
 export class Listener {
   private readonly servers: NetServer[] = [];
-  /** The TCP port; with port 0, the one that was given. 0 when there is no TCP. */
+  /** The plain TCP port; with port 0, the one that was given. 0 when there is no plain TCP. */
   port = 0;
+  /** null: no TLS. */
+  tls: TlsGate | null = null;
   readonly addresses: string[] = [];
 
   constructor(private readonly host: ListenerHost) {}
@@ -38,8 +43,14 @@ export class Listener {
   async open(): Promise<void> {
     const { settings } = this.host;
     try {
-      this.port = settings.port;
-      for (const address of settings.bind) await this.openTcp(address);
+      if (settings.port !== null) {
+        this.port = settings.port;
+        for (const address of settings.bind) await this.openTcp(address);
+      }
+      if (settings.tls !== null) {
+        this.tls = await TlsGate.open(settings.tls, this.host.log);
+        for (const address of settings.bind) await this.openTls(address, settings.tls.port, this.tls);
+      }
       if (settings.unixsocket !== null) await this.openUnix(settings.unixsocket);
     } catch (error) {
       await this.close();
@@ -51,35 +62,45 @@ export class Listener {
   async close(): Promise<void> {
     const servers = this.servers.splice(0);
     for (const server of servers) server.close();
+    this.tls?.close();
   }
 
   private async openTcp(address: string): Promise<void> {
-    const host = address.replace(/^\[(.*)\]$/, '$1');
-    const server = this.create((socket) => tcpPeer(socket));
+    const host = plainHost(address);
+    const server = this.create((socket) => this.connected(socket, tcpPeer(socket)));
     await listen(server, { host, port: this.port, backlog: BACKLOG, exclusive: true }, `${address}:${this.port}`);
     const bound = server.address();
     if (bound !== null && typeof bound === 'object') this.port = bound.port;
     this.addresses.push(hostAndPort(host, this.port));
   }
 
+  private async openTls(address: string, port: number, gate: TlsGate): Promise<void> {
+    const host = plainHost(address);
+    // Who goes before it is in has gone: half-open it becomes when it is.
+    const server = this.create((socket) => this.connectedTls(socket, gate), false);
+    await listen(server, { host, port, backlog: BACKLOG, exclusive: true }, `${address}:${port}`);
+    this.addresses.push(`tls://${hostAndPort(host, port)}`);
+  }
+
   private async openUnix(path: string): Promise<void> {
     await removeStaleSocket(path);
-    const server = this.create(() => ({ address: `${path}:0`, localAddress: `${path}:0` }));
+    const peer = { address: `${path}:0`, localAddress: `${path}:0` };
+    const server = this.create((socket) => this.connected(socket, peer));
     await listen(server, { path, backlog: BACKLOG }, path);
     this.addresses.push(path);
   }
 
-  private create(peerOf: (socket: Socket) => Peer): NetServer {
+  private create(connected: (socket: Socket) => void, allowHalfOpen = true): NetServer {
     const { tcpKeepaliveSeconds } = this.host.settings;
     const server = createServer(
       {
         // Who closes its side still gets the answers to what it sent.
-        allowHalfOpen: true,
+        allowHalfOpen,
         noDelay: true,
         keepAlive: tcpKeepaliveSeconds > 0,
         keepAliveInitialDelay: tcpKeepaliveSeconds * 1000,
       },
-      (socket) => this.connected(socket, peerOf(socket)),
+      connected,
     );
     // After listening an error here is a failed accept (out of file descriptors): the client is gone, the server is not.
     server.on('error', (error) => this.host.acceptFailed(error));
@@ -97,8 +118,28 @@ export class Listener {
     }
   }
 
+  /** A handshake takes a client's place. There is none for who would only be told that there is none. */
+  private connectedTls(raw: Socket, gate: TlsGate): void {
+    const peer = tcpPeer(raw);
+    const refusal = this.refusal(raw);
+    if (refusal?.code === 'ERR') {
+      raw.on('error', () => {});
+      raw.destroy();
+      this.host.rejected(peer, refusal);
+      return;
+    }
+    gate.admit(raw, (socket) => {
+      if (refusal === null) this.host.accept(socket, peer);
+      else {
+        turnAway(socket, refusal);
+        this.host.rejected(peer, refusal);
+      }
+    });
+  }
+
   private refusal(socket: Socket): CairnError | null {
-    const { settings, passwordRequired, clientCount } = this.host;
+    const { settings, passwordRequired } = this.host;
+    const clientCount = this.host.clientCount + (this.tls?.status.handshaking ?? 0);
     if (clientCount >= settings.maxclients) return new CairnError('ERR', 'max number of clients reached');
     if (!settings.protectedMode || passwordRequired || isLocal(socket)) return null;
     return new CairnError(
@@ -155,6 +196,10 @@ function isLocal(socket: Socket): boolean {
   const address = socket.remoteAddress;
   // A unix socket has none.
   return address === undefined || /^(::ffff:)?127\./.test(address) || address === '::1';
+}
+
+function plainHost(address: string): string {
+  return address.replace(/^\[(.*)\]$/, '$1');
 }
 
 function tcpPeer(socket: Socket): Peer {

@@ -12,6 +12,7 @@ import type { CairnError } from '../base/errors.js';
 import { describeClient } from '../commands/client.js';
 import type { Services } from '../commands/command.js';
 import type { CommandCount, Login, ServerControl, Session } from '../commands/session.js';
+import type { Log } from '../observability/log.js';
 import { ReplyWriter } from '../resp/encode.js';
 import { Authenticator } from './auth.js';
 import { Connection, type ConnectionContext } from './connection.js';
@@ -130,6 +131,9 @@ class RunningServer implements Server, ListenerHost {
   get addresses(): readonly string[] {
     return this.listener.addresses;
   }
+  get tls(): ServerControl['tls'] {
+    return this.listener.tls;
+  }
   get databases(): number {
     return this.services.keyspace.kind === 'raw' ? 1 : this.settings.databases;
   }
@@ -195,6 +199,11 @@ class RunningServer implements Server, ListenerHost {
   get passwordRequired(): boolean {
     return this.parts.users.passwordRequired;
   }
+
+  get log(): Log {
+    return this.parts.log;
+  }
+
   get clientCount(): number {
     return this.connections.size;
   }

@@ -5,8 +5,10 @@
 export interface ServerSettings {
   /** Cairn's version, for INFO. */
   readonly version: string;
-  /** 0 takes any free port. */
-  readonly port: number;
+  /** 0 takes any free port; null: no plain TCP. */
+  readonly port: number | null;
+  /** null: no TLS. */
+  readonly tls: TlsSettings | null;
   /** Addresses to listen on; an empty list with a unixsocket means no TCP. */
   readonly bind: readonly string[];
   readonly unixsocket: string | null;
@@ -24,4 +26,18 @@ export interface ServerSettings {
   readonly tcpKeepaliveSeconds: number;
   /** Live. A client with more unread output than this is cut off; 0: the hard limit of 1 GB alone. */
   readonly outputLimitBytes: number;
+}
+
+/** What the files hold may change; which files they are does not. */
+export interface TlsSettings {
+  readonly port: number;
+  /** PEM files. */
+  readonly cert: string;
+  readonly key: string;
+  /** '': the key has none. */
+  readonly keyPassword: string;
+  /** Who vouches for clients. */
+  readonly ca: string | null;
+  readonly clientAuth: 'no' | 'optional' | 'required';
+  readonly minVersion: '1.2' | '1.3';
 }

@@ -1,5 +1,8 @@
 /** A whole server in this process: real database, repository, keyspace, commands and sockets, in a scratch directory. */
+import { writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { connect as connectTls } from 'node:tls';
 import type { Test } from 'tap';
 import type { AclFile } from '../../src/acl/file.js';
 import { Users } from '../../src/acl/users.js';
@@ -10,14 +13,30 @@ import { loadConfig } from '../../src/config/load.js';
 import { type AuditLog, auditOff } from '../../src/observability/audit.js';
 import type { Log } from '../../src/observability/log.js';
 import { type Server, startServer } from '../../src/server/server.js';
-import type { ServerSettings } from '../../src/server/settings.js';
+import type { ServerSettings, TlsSettings } from '../../src/server/settings.js';
 import { type Fixture, openFixture } from './backup-fixture.js';
+import { authority, issue } from './certificates.js';
 import { silentLog } from './log.js';
+import { freePort } from './ports.js';
 import { multibulk, readWire, type Wire } from './resp.js';
 import { scratch } from './scratch.js';
 
 /** Settings that a test may change while the server runs. */
 export type TestSettings = { -readonly [Name in keyof ServerSettings]: ServerSettings[Name] };
+
+/** Set by a test file that runs another one over TLS: then every server has TLS alone, and RawClient speaks it. */
+export const overTls = process.env.CAIRN_TEST_TLS === '1';
+const ca = authority('test root');
+const tlsPorts = new Set<number>();
+
+/** Files with a certificate for localhost, and settings that name them. */
+export async function tlsSettings(t: Test, changes: Partial<TlsSettings> = {}): Promise<TlsSettings> {
+  const { cert, key } = issue(ca, 'localhost');
+  const directory = scratch(t, { 'cert.pem': cert, 'ca.pem': ca.cert });
+  writeFileSync(join(directory, 'key.pem'), key, { mode: 0o600 });
+  const files = { cert: join(directory, 'cert.pem'), key: join(directory, 'key.pem'), ca: join(directory, 'ca.pem') };
+  return { port: await freePort(), ...files, keyPassword: '', clientAuth: 'no', minVersion: '1.2', ...changes };
+}
 
 export interface TestServer {
   server: Server;
@@ -44,6 +63,7 @@ export async function startTestServer(
   const settings: TestSettings = {
     version: '0.0.0-test',
     port: 0,
+    tls: null,
     bind: ['127.0.0.1'],
     unixsocket: null,
     databases: 16,
@@ -55,6 +75,12 @@ export async function startTestServer(
     outputLimitBytes: 0,
     ...changes,
   };
+  if (overTls) {
+    const taken = settings.port === 0 || settings.port === null ? {} : { port: settings.port };
+    settings.tls = await tlsSettings(t, taken);
+    settings.port = null;
+    tlsPorts.add(settings.tls.port);
+  }
   const { keyspace, backup } = fixture;
   const users = new Users({
     catalogue: { lookup, all: allSpecs },
@@ -64,15 +90,16 @@ export async function startTestServer(
   const onShutdown = () => void result.shutdowns++;
   const server = await startServer({ keyspace, backup, config, users, aclFile, log, audit, onShutdown }, settings);
   const clients: RawClient[] = [];
+  const port = settings.port === null ? (settings.tls?.port ?? 0) : server.port;
   const result: TestServer = {
     server,
     fixture,
     settings,
     setPassword: (text) => users.setDefaultPassword(text === '' ? '' : sha256(Buffer.from(text))),
-    port: server.port,
+    port,
     shutdowns: 0,
     open: async () => {
-      const client = await RawClient.connect(server.port);
+      const client = await RawClient.connect(port);
       clients.push(client);
       return client;
     },
@@ -108,9 +135,11 @@ export class RawClient {
 
   static connect(port: number): Promise<RawClient> {
     return new Promise((resolve, reject) => {
-      const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+      const isTls = tlsPorts.has(port);
+      const where = { port, host: '127.0.0.1', noDelay: true };
+      const socket = isTls ? connectTls({ ...where, ca: ca.cert }) : connect(where);
       socket.once('error', reject);
-      socket.once('connect', () => {
+      socket.once(isTls ? 'secureConnect' : 'connect', () => {
         socket.off('error', reject);
         resolve(new RawClient(socket));
       });
