@@ -8,6 +8,7 @@
  * mode 0600. Reading and writing take turns.
  */
 import { realpath } from 'node:fs/promises';
+import { faultPoint } from '../base/fault-points.js';
 import { atomicWriteFile, isErrno, readFileBounded } from '../base/fs.js';
 import { joinSelectors, type Rights } from './rights.js';
 import { RuleError } from './rule-error.js';
@@ -40,7 +41,9 @@ export class AclFile {
   save(users: Users): Promise<void> {
     return this.inTurn(async () => {
       const lines = users.all().flatMap((user) => [userLine(user), Buffer.from('\n')]);
-      await atomicWriteFile(await this.target(), Buffer.concat(lines));
+      await atomicWriteFile(await this.target(), Buffer.concat(lines), {
+        beforeVisible: () => faultPoint('users-written'),
+      });
     });
   }
 

@@ -120,13 +120,15 @@ export class Selector {
     if (this.allKeys) throw afterAll('keys', 'allkeys', 'patterns');
     const { reads, writes, text } = parseKeyPattern(rule);
     if (hasBlanks(text)) throw syntax();
-    const known = this.keyPatterns.find((pattern) => pattern.text === text);
-    if (known === undefined) {
-      this.keyPatterns = [...this.keyPatterns, { text, bytes: Buffer.from(text, 'latin1'), reads, writes }];
-    } else {
-      known.reads ||= reads;
-      known.writes ||= writes;
+    let pattern = this.keyPatterns.find((known) => known.text === text);
+    if (pattern === undefined) {
+      pattern = { text, bytes: Buffer.from(text, 'latin1'), reads, writes };
+      this.keyPatterns = [...this.keyPatterns, pattern];
     }
+    pattern.reads ||= reads;
+    pattern.writes ||= writes;
+    // '%RW~*' is shown as '~*', and must then be that: what is shown has to be a rule for the same.
+    if (text === '*' && pattern.reads && pattern.writes) this.setKeys(true);
   }
 
   private addChannelPattern(text: string): void {

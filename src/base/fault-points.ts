@@ -41,6 +41,8 @@ export const faultPointNames = [
   // delete
   'manifest-removed',
   'object-removed',
+  // ACL SAVE
+  'users-written',
 ] as const;
 
 export type FaultPointName = (typeof faultPointNames)[number];

@@ -87,7 +87,11 @@ function hideAcl(argv: readonly Buffer[], words: readonly string[], positions: S
     for (const at of secretPositions(argv.slice(3))) positions.add(at + 3);
     return;
   }
-  const isRule = (at: number) => aclRule.test((argv[at] as Buffer).toString('utf8'));
+  const isRule = (at: number) => {
+    const text = (argv[at] as Buffer).toString('utf8');
+    // A selector holds no password; one that was put there by mistake is one all the same.
+    return aclRule.test(text) && !/[\s(][><#!]/.test(text);
+  };
   for (let at = 2; at < argv.length; at++) {
     const isUser = at === 2 && !/^[><#!]/.test(words[at] ?? '');
     if (!isUser && !isRule(at)) positions.add(at);
