@@ -144,6 +144,7 @@ function bodyOf(
       } catch (thrown) {
         if (thrown instanceof CairnError) return thrown;
         session.database = database;
+        session.account = account;
         throw thrown;
       } finally {
         queued.us = Math.max(1, Math.round((performance.now() - startedAtMs) * 1000));
