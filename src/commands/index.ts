@@ -39,6 +39,7 @@ import { sortCommands } from './sort.js';
 import { lookup } from './spec.js';
 import { stringPartCommands } from './string-parts.js';
 import { stringCommands } from './strings.js';
+import { swapdbCommands } from './swapdb.js';
 import { transactionCommands } from './transactions.js';
 import { waitCommands } from './wait.js';
 
@@ -62,6 +63,7 @@ const families: readonly (readonly Command[])[] = [
   memoryCommands,
   scanCommands,
   flushCommands,
+  swapdbCommands,
   infoCommands,
   slowLogCommands,
   latencyCommands,

@@ -7,6 +7,7 @@ import { assert } from '../base/assert.js';
 import { BatchBuilder } from '../engine/index.js';
 import type { Database } from '../engine/types.js';
 import { encodeCommitMark } from './commit-mark.js';
+import { loadDatabaseMap } from './database-map.js';
 import { DATABASES, STATE_KEY } from './layout.js';
 import type { KeyspaceKind, KnownPosition, Position } from './port.js';
 import { encodeState, type State } from './state-record.js';
@@ -34,7 +35,8 @@ export async function correctPosition(
   state.commitCount += 1;
   const batch = new BatchBuilder();
   batch.logData(encodeCommitMark(state.lastCommitUs, timeline));
-  batch.put(STATE_KEY, encodeState(state));
+  const map = await loadDatabaseMap(database, 'native');
+  batch.put(STATE_KEY, encodeState(state, !map.isPlain));
   await database.write(batch.finish(), options.sync === true ? { sync: true } : { disableWal: true });
   return { sequence: database.latestSequence(), ...state };
 }

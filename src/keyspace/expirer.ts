@@ -1,7 +1,7 @@
 /**
  * The active expiry: walks the expiry index up to now, a bounded number of keys at a time, and removes them as commits.
  *
- * For each database `dueFromMs` is at or before its earliest index entry: every write of an expiry lowers it, and a walk
+ * For each slot `dueFromMs` is at or before its earliest index entry: every write of an expiry lowers it, and a walk
  * raises it. So an idle database costs nothing, and a walk does not step over the remains of the walks before.
  */
 import { decodeBlock } from '../engine/index.js';
@@ -12,7 +12,7 @@ const KEYS_PER_STEP = 200;
 const INTERVAL_MS = 100;
 
 export interface Due {
-  database: number;
+  slot: number;
   key: Buffer;
   expiresAtMs: number;
 }
@@ -22,7 +22,7 @@ export interface ExpirerHost {
   expirySource(): {
     database: Database;
     index: ExpiryIndex;
-    databases: number;
+    slots: number;
     nowMs: number;
   } | null;
   /** Resolves when everything executed so far is in the database. */
@@ -33,7 +33,7 @@ export interface ExpirerHost {
 }
 
 export class Expirer {
-  /** By database. */
+  /** By slot. */
   private dueFromMs: number[] = [];
   private timer: NodeJS.Timeout | null = null;
   private running: Promise<void> | null = null;
@@ -57,9 +57,9 @@ export class Expirer {
     this.dueFromMs = [];
   }
 
-  noteExpiry(database: number, expiresAtMs: number): void {
-    const known = this.dueFromMs[database];
-    if (known !== undefined && expiresAtMs < known) this.dueFromMs[database] = expiresAtMs;
+  noteExpiry(slot: number, expiresAtMs: number): void {
+    const known = this.dueFromMs[slot];
+    if (known !== undefined && expiresAtMs < known) this.dueFromMs[slot] = expiresAtMs;
   }
 
   private schedule(delayMs: number): void {
@@ -85,39 +85,35 @@ export class Expirer {
     const source = this.host.expirySource();
     if (source === null) return false;
     let more = false;
-    for (let database = 0; database < source.databases; database += 1) {
-      if ((this.dueFromMs[database] ?? 0) > source.nowMs) continue;
-      if (await this.walk(source, database)) more = true;
+    for (let slot = 0; slot < source.slots; slot += 1) {
+      if ((this.dueFromMs[slot] ?? 0) > source.nowMs) continue;
+      if (await this.walk(source, slot)) more = true;
       if (this.stopped) return false;
     }
     return more;
   }
 
-  private async walk(source: NonNullable<ReturnType<ExpirerHost['expirySource']>>, database: number): Promise<boolean> {
-    const fromMs = this.dueFromMs[database] ?? 0;
+  private async walk(source: NonNullable<ReturnType<ExpirerHost['expirySource']>>, slot: number): Promise<boolean> {
+    const fromMs = this.dueFromMs[slot] ?? 0;
     // Entries that are written from here on are noted; those from before are in the database once it settled.
-    this.dueFromMs[database] = Number.POSITIVE_INFINITY;
+    this.dueFromMs[slot] = Number.POSITIVE_INFINITY;
     let nextMs = fromMs;
     try {
       await this.host.settled();
-      const due = await this.read(source, database, fromMs);
+      const due = await this.read(source, slot, fromMs);
       const expired = due.filter(({ expiresAtMs }) => expiresAtMs < source.nowMs);
       if (expired.length > 0) await this.host.removeDue(expired);
       nextMs = this.earliestAfter(due, expired.length);
       return due.length > 0 && expired.length === due.length;
     } finally {
-      this.noteExpiry(database, nextMs);
+      this.noteExpiry(slot, nextMs);
     }
   }
 
   /** The first index entries, due or not. */
-  private async read(
-    source: { database: Database; index: ExpiryIndex },
-    database: number,
-    fromMs: number,
-  ): Promise<Due[]> {
+  private async read(source: { database: Database; index: ExpiryIndex }, slot: number, fromMs: number): Promise<Due[]> {
     const entries: Due[] = [];
-    const range = source.index.range(database, fromMs);
+    const range = source.index.range(slot, fromMs);
     const blocks = source.database.iterate({
       ...range,
       values: false,

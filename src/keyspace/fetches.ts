@@ -38,7 +38,7 @@ export class Fetches {
     for (const mainKey of mainKeys) {
       const id = mainKey.toString('latin1');
       // What is executed but not written is not in the database: the transaction will find it among the groups.
-      if (!fetch.resident.has(id) && pending.find(id, layout.databaseOf(id)) === undefined) wanted.set(id, mainKey);
+      if (!fetch.resident.has(id) && pending.find(id, layout.slotOf(id)) === undefined) wanted.set(id, mainKey);
     }
     if (wanted.size === 0) return;
     for (const id of wanted.keys()) this.await(fetch, id);

@@ -2,17 +2,19 @@
  * Group commit. Executed transactions gather in the open group; at the end of the event loop's turn, or as soon as the
  * write before it is done, the group is sealed and written as one batch:
  *
- *   per commit   LogData (commit-mark.ts), range deletions, then its records
+ *   per commit   LogData (commit-mark.ts), range deletions, the map of the databases if it changed, then its records
  *   at the end   one Put of the reserved key (state-record.ts), native keyspaces only; it belongs to the last commit
  *
  * One group is in the pool at a time. When a write fails, everything that is executed but not written is dropped: each
  * waiting reply is rejected with the first cause, and memory is again what the database has.
  */
+import { assert } from '../base/assert.js';
 import type { CairnError } from '../base/errors.js';
 import { BatchBuilder } from '../engine/index.js';
 import type { Database } from '../engine/types.js';
 import type { CommitClock } from './commit-clock.js';
 import { encodeCommitMark } from './commit-mark.js';
+import type { DatabaseMap } from './database-map.js';
 import type { Layout } from './layout.js';
 import type { LiveTransaction } from './live-transaction.js';
 import { cloneState, encodeState, type State } from './state-record.js';
@@ -31,8 +33,12 @@ export interface GroupWriterHost {
   groupWritten(): void;
   /** A record was executed: it exists now, or does not. */
   executed(id: string, exists: boolean): void;
-  executedExpiry(database: number, expiresAtMs: number): void;
-  executedFlush(database: number): void;
+  executedExpiry(slot: number, expiresAtMs: number): void;
+  executedFlush(slot: number): void;
+  /** Databases changed their slots; these watched keys changed by that. */
+  executedSwap(before: DatabaseMap, after: DatabaseMap, changed: ReadonlySet<string>): void;
+  /** Swaps were executed whose write failed: the databases are where they were. */
+  swapsLost(): void;
   /** A write failed; says what waiting replies answer. */
   failed(cause: unknown): CairnError;
 }
@@ -43,6 +49,10 @@ export class GroupWriter {
   current: State;
   /** As the database has it. */
   private written: State;
+  /** With every executed commit. */
+  map: DatabaseMap;
+  /** As the database has it. */
+  private writtenMap: DatabaseMap;
   private open: WriteGroup | null = null;
   /** The open group's batch. */
   private readonly batch = new BatchBuilder();
@@ -55,9 +65,12 @@ export class GroupWriter {
   constructor(
     private readonly host: GroupWriterHost,
     state: State,
+    map: DatabaseMap,
   ) {
     this.current = cloneState(state);
     this.written = cloneState(state);
+    this.map = map;
+    this.writtenMap = map;
   }
 
   get writtenState(): Readonly<State> {
@@ -65,8 +78,10 @@ export class GroupWriter {
   }
 
   /** Another database, or the same one read anew: only while nothing is pending. */
-  reset(state: State): void {
+  reset(state: State, map: DatabaseMap): void {
     this.correct(state);
+    this.map = map;
+    this.writtenMap = map;
     this.failedUs = null;
   }
 
@@ -83,7 +98,8 @@ export class GroupWriter {
     const timeUs = clock.next();
     const group = this.open ?? this.begin(timeUs);
     this.batch.logData(encodeCommitMark(timeUs, this.current.timeline));
-    if (flushes !== null) for (const [database, ranges] of flushes) this.appendFlush(group, database, ranges);
+    if (flushes !== null) for (const [slot, ranges] of flushes) this.appendFlush(group, slot, ranges);
+    if (tx.map !== null) this.appendMap(tx.map, tx.swapped);
     for (const entry of tx.entries) {
       const { id, mainKey, record, existed, expiredAtMs } = entry;
       if (record !== null) this.batch.put(mainKey, record);
@@ -91,7 +107,7 @@ export class GroupWriter {
       group.set(id, record);
       this.host.executed(id, record !== null);
       const expiresAtMs = record === null ? null : layout.expiryOf(record);
-      if (expiresAtMs !== expiredAtMs) this.appendExpiry(entry.database, mainKey, expiredAtMs, expiresAtMs);
+      if (expiresAtMs !== expiredAtMs) this.appendExpiry(entry.slot, mainKey, expiredAtMs, expiresAtMs);
     }
     for (const orphan of tx.orphans) this.batch.delete(orphan);
     this.current.lastCommitUs = timeUs;
@@ -148,35 +164,46 @@ export class GroupWriter {
     return this.open;
   }
 
-  /** By database that is to be flushed. May read the disk, so it comes before anything is appended. */
+  /** By slot that is to be flushed. May read the disk, so it comes before anything is appended. */
   private flushRanges(flushed: number): Map<number, [Buffer, Buffer][]> {
     const { layout } = this.host;
     const ranges = new Map<number, [Buffer, Buffer][]>();
-    for (let database = 0; flushed !== 0 && database < layout.databases; database += 1) {
-      if ((flushed & (1 << database)) === 0) continue;
+    for (let slot = 0; flushed !== 0 && slot < layout.databases; slot += 1) {
+      if ((flushed & (1 << slot)) === 0) continue;
       ranges.set(
-        database,
-        layout.flushRanges(database, () => this.lastMainKey()),
+        slot,
+        layout.flushRanges(slot, () => this.lastMainKey()),
       );
     }
     return ranges;
   }
 
-  private appendFlush(group: WriteGroup, database: number, ranges: [Buffer, Buffer][]): void {
+  private appendFlush(group: WriteGroup, slot: number, ranges: [Buffer, Buffer][]): void {
     for (const [from, to] of ranges) this.batch.deleteRange(from, to);
-    group.flush(database);
-    this.host.executedFlush(database);
+    group.flush(slot);
+    this.host.executedFlush(slot);
   }
 
-  private appendExpiry(database: number, mainKey: Buffer, before: number | null, after: number | null): void {
+  private appendMap(map: DatabaseMap, changed: ReadonlySet<string>): void {
+    const { databasesKey } = this.host.layout;
+    assert(databasesKey !== null, 'databases were swapped in a keyspace that has one');
+    const record = map.encode();
+    if (record === null) this.batch.delete(databasesKey);
+    else this.batch.put(databasesKey, record);
+    const before = this.map;
+    this.map = map;
+    this.host.executedSwap(before, map, changed);
+  }
+
+  private appendExpiry(slot: number, mainKey: Buffer, before: number | null, after: number | null): void {
     const { layout } = this.host;
     const index = layout.expiryIndex;
     if (index === null) return;
     const key = layout.userKey(mainKey);
-    if (before !== null) this.batch.delete(index.key(database, before, key));
+    if (before !== null) this.batch.delete(index.key(slot, before, key));
     if (after === null) return;
-    this.batch.put(index.key(database, after, key), EMPTY);
-    this.host.executedExpiry(database, after);
+    this.batch.put(index.key(slot, after, key), EMPTY);
+    this.host.executedExpiry(slot, after);
   }
 
   /** The highest main key of database and pending groups: where a flush of a raw keyspace ends. Reads the disk. */
@@ -212,8 +239,9 @@ export class GroupWriter {
     if (group === null) return;
     this.open = null;
     group.stateAfter = cloneState(this.current);
+    group.mapAfter = this.map;
     const { stateKey } = this.host.layout;
-    if (stateKey !== null) this.batch.put(stateKey, encodeState(group.stateAfter));
+    if (stateKey !== null) this.batch.put(stateKey, encodeState(group.stateAfter, !this.map.isPlain));
     group.rep = this.batch.finish();
     // A moment that no commit has: a cut between this group and the next has a time of its own.
     this.host.clock.next();
@@ -240,6 +268,7 @@ export class GroupWriter {
     this.writing = null;
     this.pending.shift();
     this.written = group.stateAfter as State;
+    this.writtenMap = group.mapAfter as DatabaseMap;
     this.host.groupWritten();
     group.resolve();
     this.pump();
@@ -251,6 +280,9 @@ export class GroupWriter {
     this.open = null;
     this.batch.reset();
     this.current = cloneState(this.written);
+    const swapsLost = this.map !== this.writtenMap;
+    this.map = this.writtenMap;
+    if (swapsLost) this.host.swapsLost();
     for (const group of this.pending.clear()) {
       group.failure = cause;
       group.reject(error);

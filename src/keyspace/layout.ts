@@ -3,9 +3,12 @@
  * is here, the one of adopted directories in raw.ts.
  *
  *   00 'cairn.state'                      the reserved key: where this state stands (state-record.ts)
- *   01 db key                             main record
- *   02 db expiry(u64 BE, ms) key          expiry index, empty value
- *   10+ db u32 key version(u64) field     kept free for the elements of hashes, lists, sets and sorted sets
+ *   00 'cairn.databases'                  which database is in which slot, after SWAPDB (database-map.ts)
+ *   01 slot key                           main record
+ *   02 slot expiry(u64 BE, ms) key        expiry index, empty value
+ *   10+ slot u32 key version(u64) field   kept free for the elements of hashes, lists, sets and sorted sets
+ *
+ * A layout knows slots alone; what a client calls database n is in the slot that the DatabaseMap says.
  */
 import { CairnError } from '../base/errors.js';
 import type { Value } from './transaction.js';
@@ -18,30 +21,32 @@ export interface Layout {
   readonly databases: number;
   /** Where the state record lives; null: not in the database. */
   readonly stateKey: Buffer | null;
-  /** The key of the main record. Throws where there is no such database. */
-  mainKey(database: number, key: Buffer): Buffer;
-  /** The database of a main key as a latin1 string. */
-  databaseOf(id: string): number;
+  /** Where the map of the databases lives; null: there is one database. */
+  readonly databasesKey: Buffer | null;
+  /** The key of the main record. Throws where there is no such slot. */
+  mainKey(slot: number, key: Buffer): Buffer;
+  /** The slot of a main key as a latin1 string. */
+  slotOf(id: string): number;
   /** The user's key in a main record's key. */
   userKey(mainKey: Buffer): Buffer;
-  /** All main records of a database whose user key begins with prefix. */
-  range(database: number, prefix: Buffer): { gte: Buffer; lt?: Buffer };
+  /** All main records of a slot whose user key begins with prefix. */
+  range(slot: number, prefix: Buffer): { gte: Buffer; lt?: Buffer };
   encode(value: Value): Buffer;
   decode(record: Buffer): Value;
   expiryOf(record: Buffer): number | null;
   typeOf(record: Buffer): ValueType;
   /** null: expiry is not known here. */
   readonly expiryIndex: ExpiryIndex | null;
-  /** What a flush of the database deletes; `last` is the highest main key that there is. */
-  flushRanges(database: number, last: () => Buffer | null): [Buffer, Buffer][];
+  /** What a flush of the slot deletes; `last` is the highest main key that there is. */
+  flushRanges(slot: number, last: () => Buffer | null): [Buffer, Buffer][];
 }
 
 export interface ExpiryIndex {
-  key(database: number, expiresAtMs: number, key: Buffer): Buffer;
-  /** Entries of a database from a time on. */
-  range(database: number, fromMs: number): { gte: Buffer; lt: Buffer };
+  key(slot: number, expiresAtMs: number, key: Buffer): Buffer;
+  /** Entries of a slot from a time on. */
+  range(slot: number, fromMs: number): { gte: Buffer; lt: Buffer };
   parse(indexKey: Buffer): {
-    database: number;
+    slot: number;
     expiresAtMs: number;
     key: Buffer;
   };
@@ -49,6 +54,7 @@ export interface ExpiryIndex {
 
 export const DATABASES = 16;
 export const STATE_KEY = Buffer.from('\x00cairn.state', 'latin1');
+export const DATABASES_KEY = Buffer.from('\x00cairn.databases', 'latin1');
 const MAX_KEY_BYTES = 256 << 20;
 const MAIN = 0x01;
 const EXPIRY = 0x02;
@@ -56,23 +62,23 @@ const EXPIRY = 0x02;
 const none = Buffer.alloc(0);
 
 const nativeExpiryIndex: ExpiryIndex = {
-  key(database, expiresAtMs, key) {
+  key(slot, expiresAtMs, key) {
     const result = Buffer.allocUnsafe(10 + key.length);
     result[0] = EXPIRY;
-    result[1] = database;
+    result[1] = slot;
     writeU64(result, 2, expiresAtMs);
     key.copy(result, 10);
     return result;
   },
-  range(database, fromMs) {
+  range(slot, fromMs) {
     return {
-      gte: this.key(database, fromMs, none),
-      lt: Buffer.of(EXPIRY, database + 1),
+      gte: this.key(slot, fromMs, none),
+      lt: Buffer.of(EXPIRY, slot + 1),
     };
   },
   parse(indexKey) {
     return {
-      database: indexKey[1] ?? 0,
+      slot: indexKey[1] ?? 0,
       expiresAtMs: readU64(indexKey, 2),
       key: indexKey.subarray(10),
     };
@@ -83,18 +89,19 @@ export const nativeLayout: Layout = {
   kind: 'native',
   databases: DATABASES,
   stateKey: STATE_KEY,
-  mainKey(database, key) {
+  databasesKey: DATABASES_KEY,
+  mainKey(slot, key) {
     requireKeyLength(key);
     const result = Buffer.allocUnsafe(2 + key.length);
     result[0] = MAIN;
-    result[1] = database;
+    result[1] = slot;
     key.copy(result, 2);
     return result;
   },
-  databaseOf: (id) => id.charCodeAt(1),
+  slotOf: (id) => id.charCodeAt(1),
   userKey: (mainKey) => mainKey.subarray(2),
-  range(database, prefix) {
-    const gte = this.mainKey(database, prefix);
+  range(slot, prefix) {
+    const gte = this.mainKey(slot, prefix);
     return { gte, lt: successor(gte) ?? Buffer.of(MAIN + 1) };
   },
   encode: encodeValue,
@@ -102,9 +109,9 @@ export const nativeLayout: Layout = {
   expiryOf,
   typeOf,
   expiryIndex: nativeExpiryIndex,
-  flushRanges: (database) => [
-    [Buffer.of(MAIN, database), Buffer.of(MAIN, database + 1)],
-    [Buffer.of(EXPIRY, database), Buffer.of(EXPIRY, database + 1)],
+  flushRanges: (slot) => [
+    [Buffer.of(MAIN, slot), Buffer.of(MAIN, slot + 1)],
+    [Buffer.of(EXPIRY, slot), Buffer.of(EXPIRY, slot + 1)],
   ],
 };
 

@@ -14,6 +14,7 @@ import type { Database } from '../engine/types.js';
 import { CommitClock } from './commit-clock.js';
 import { COMMIT_MARK } from './commit-mark.js';
 import { stateOf } from './correct-position.js';
+import { DatabaseMap, loadDatabaseMap } from './database-map.js';
 import { Exclusive } from './exclusive.js';
 import { type Due, Expirer, type ExpirerHost } from './expirer.js';
 import { Fetch, Fetches } from './fetches.js';
@@ -68,10 +69,11 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private readonly expirer: Expirer;
   private readonly syncer: WalSyncer;
 
-  /** state: of options.database, null when there is none. */
+  /** state and map: of options.database, null when there is none. */
   constructor(
     private readonly options: KeyspaceOptions,
     state: State | null,
+    map: DatabaseMap | null,
   ) {
     this.database = options.database;
     this.layout = layoutOf(options.kind);
@@ -80,10 +82,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     this.unavailable = this.availability();
     const start = state ?? emptyState(options.timeline, this.layout.databases);
     this.clock = new CommitClock(options.wallClock, Math.max(options.clockFloorUs, start.lastCommitUs + 1));
-    this.writer = new GroupWriter(this, start);
+    this.writer = new GroupWriter(this, start, map ?? DatabaseMap.plain(this.layout.databases));
     this.tx = new LiveTransaction(this);
     this.watches = new Watches(
-      (id, database) => this.peek(id, database),
+      (id, slot) => this.peek(id, slot),
       () => (this.expire ? this.clock.wallMs() : null),
     );
     this.expirer = new Expirer(this);
@@ -167,7 +169,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     try {
       const { layout } = this;
       const known = (keys?.() ?? []).filter(({ database }) => database < layout.databases);
-      let wanted = [missed, ...known.map(({ database, key }) => layout.mainKey(database, key))];
+      let wanted = [
+        missed,
+        ...known.map(({ database, key }) => layout.mainKey(this.databaseMap.slotOf(database), key)),
+      ];
       for (;;) {
         const { generation } = this;
         await this.fetches.load(fetch, wanted);
@@ -188,9 +193,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     if (this.unavailable !== null) throw this.unavailable;
   }
 
-  async scan(request: ScanRequest): Promise<ScanPage> {
+  async scan(asked: ScanRequest): Promise<ScanPage> {
     if (this.unavailable !== null) throw this.unavailable;
     const { layout } = this;
+    const request = { ...asked, database: this.databaseMap.slotOf(asked.database) };
     const database = this.openDatabase;
     const layer = collectLayer(layout, this.writer.pending, request);
     const merge = new ScanMerge(layout, request, layer.sorted(), this.expire ? this.clock.wallMs() : null);
@@ -219,13 +225,18 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     if (this.unavailable !== null) throw this.unavailable;
     const watch = previous instanceof KeyWatch ? previous : this.watches.create();
     for (const { database, key } of keys) {
-      this.watches.add(watch, this.layout.mainKey(database, key).toString('latin1'), database);
+      const slot = this.databaseMap.slotOf(database);
+      this.watches.add(watch, this.layout.mainKey(slot, key).toString('latin1'), slot);
     }
     return watch;
   }
 
-  private peek(id: string, database: number): WatchedRecord | Promise<WatchedRecord> {
-    const pending = this.writer.pending.find(id, database)?.lookup(id, database);
+  watchedIn(slots: readonly number[]): string[] {
+    return this.watches.size === 0 ? [] : this.watches.inSlots(slots);
+  }
+
+  private peek(id: string, slot: number): WatchedRecord | Promise<WatchedRecord> {
+    const pending = this.writer.pending.find(id, slot)?.lookup(id, slot);
     if (pending !== undefined) return this.watchedRecord(pending);
     const mainKey = Buffer.from(id, 'latin1');
     const cached = this.openDatabase.getCached(mainKey);
@@ -278,7 +289,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
         const state = await this.stateAfter(next);
         const previous = this.database;
         if (next.database === previous && next.kind === this.kind) this.goOn(state);
-        else this.serve(next.database, next.kind, state);
+        else this.serve(next, state, await loadDatabaseMap(next.database, next.kind));
         if (next.position !== undefined) await this.writePosition();
         return {
           previous: previous === next.database ? null : previous,
@@ -316,15 +327,15 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   /** The same database, on another timeline or at a corrected position. */
   private goOn(state: State): void {
     this.clock.raise(state.lastCommitUs + 1);
-    if (this.storageError === null) this.writer.reset(state);
+    if (this.storageError === null) this.writer.reset(state, this.writer.map);
     else this.writer.correct(state);
   }
 
-  private serve(database: Database, kind: KeyspaceKind, state: State): void {
+  private serve({ database, kind }: Exchanged, state: State, map: DatabaseMap): void {
     this.database = database;
     this.layout = layoutOf(kind);
     this.clock.raise(state.lastCommitUs + 1);
-    this.writer.reset(state);
+    this.writer.reset(state, map);
     this.storageError = null;
     this.lost = null;
     this.generation += 1;
@@ -416,7 +427,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     const record = stateKey === null ? undefined : await database.get(stateKey);
     const stored = record === undefined ? known : { ...decodeState(record, databases), timeline: known.timeline };
     // An exchange may know better than the reserved key, and may have failed to say so in it.
-    this.writer.reset(stored.lastCommitUs > known.lastCommitUs ? stored : known);
+    this.writer.reset(
+      stored.lastCommitUs > known.lastCommitUs ? stored : known,
+      await loadDatabaseMap(database, this.kind),
+    );
     this.clock.raise(stored.lastCommitUs + 1);
     this.fetches.spoilAll();
     this.expirer.reset();
@@ -437,6 +451,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     return this.writer.current.keyCounts;
   }
 
+  get databaseMap(): DatabaseMap {
+    return this.writer.map;
+  }
+
   get durability(): Durability {
     return this.options.durability();
   }
@@ -454,13 +472,26 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     if (this.fetches.size > 0) this.fetches.spoil(id);
   }
 
-  executedExpiry(database: number, expiresAtMs: number): void {
-    this.expirer.noteExpiry(database, expiresAtMs);
+  executedExpiry(slot: number, expiresAtMs: number): void {
+    this.expirer.noteExpiry(slot, expiresAtMs);
   }
 
-  executedFlush(database: number): void {
-    this.watches.flush(database);
+  executedFlush(slot: number): void {
+    this.watches.flush(slot);
     this.fetches.spoilAll();
+  }
+
+  executedSwap(before: DatabaseMap, after: DatabaseMap, changed: ReadonlySet<string>): void {
+    if (this.watches.size === 0) return;
+    const { layout } = this;
+    this.watches.move(changed, (id) => {
+      const slot = after.slotOf(before.databaseIn(layout.slotOf(id)));
+      return { id: layout.mainKey(slot, layout.userKey(Buffer.from(id, 'latin1'))).toString('latin1'), slot };
+    });
+  }
+
+  swapsLost(): void {
+    this.watches.touchAll();
   }
 
   failed(cause: unknown): CairnError {
@@ -487,7 +518,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     return {
       database,
       index: layout.expiryIndex,
-      databases: layout.databases,
+      slots: layout.databases,
       nowMs: this.clock.wallMs(),
     };
   }
@@ -500,9 +531,9 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     if (this.unavailable !== null || this.writesRefused !== null || this.expiryHeld) return;
     const outcome = await this.execute(
       (tx) => {
-        for (const { database, key, expiresAtMs } of due) (tx as LiveTransaction).expireDue(database, key, expiresAtMs);
+        for (const { slot, key, expiresAtMs } of due) (tx as LiveTransaction).expireDue(slot, key, expiresAtMs);
       },
-      () => due,
+      () => due.map(({ slot, key }) => ({ database: this.databaseMap.databaseIn(slot), key })),
     );
     await outcome.durable;
   }

@@ -8,6 +8,7 @@
  */
 import type { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
+import type { DatabaseMap } from './database-map.js';
 import type { Layout } from './layout.js';
 import { collectLayer, ScanMerge } from './scan.js';
 import type { ScanPage, ScanRequest, Transaction, Value } from './transaction.js';
@@ -18,8 +19,12 @@ export interface View {
   readonly layout: Layout;
   readonly openDatabase: Database;
   readonly pending: PendingGroups;
-  /** With every executed commit. */
+  /** By database, with every executed commit. */
   readonly keyCounts: readonly number[];
+  /** With every executed commit. */
+  readonly databaseMap: DatabaseMap;
+  /** Ids of the keys in these slots that somebody watches. */
+  watchedIn(slots: readonly number[]): string[];
   readonly writesRefused: CairnError | null;
   /** Keys whose time has come are hidden, and stay. */
   readonly expiryHeld: boolean;
@@ -30,7 +35,7 @@ export interface View {
 /** A key that this transaction wrote; the last write counts. */
 export interface DraftEntry {
   id: string;
-  database: number;
+  slot: number;
   mainKey: Buffer;
   /** null: deleted. */
   record: Buffer | null;
@@ -50,17 +55,21 @@ export class LiveTransaction implements Transaction {
   /** The newest group not yet written of which something was seen. */
   seen: WriteGroup | null = null;
   entries: DraftEntry[] = [];
-  /** Databases to be emptied before the entries are written, one bit each. */
+  /** Slots to be emptied before the entries are written, one bit each. */
   flushed = 0;
   /** Key counts after this transaction; null: as before. */
   counts: number[] | null = null;
+  /** Which slots the databases are in after this transaction; null: the same ones. */
+  map: DatabaseMap | null = null;
+  /** Watched keys that a swap changed. */
+  swapped = new Set<string>();
   /** Index entries without a main record, to be removed. */
   orphans: Buffer[] = [];
   private index: Map<string, DraftEntry> | null = null;
   private resident: ReadonlyMap<string, Buffer | null> | null = null;
   /** The key that was looked up last: reading and then writing it is the common case. */
   private lastKey: Buffer | null = null;
-  private lastDatabase = 0;
+  private lastSlot = 0;
   private lastMainKey: Buffer = Buffer.alloc(0);
   private lastId = '';
   private lastBase: Buffer | null | undefined;
@@ -77,6 +86,8 @@ export class LiveTransaction implements Transaction {
     this.index = null;
     this.flushed = 0;
     this.counts = null;
+    this.map = null;
+    if (this.swapped.size > 0) this.swapped = new Set();
     this.resident = resident;
     this.lastKey = null;
   }
@@ -89,47 +100,62 @@ export class LiveTransaction implements Transaction {
   }
 
   get dirty(): boolean {
-    return this.entries.length > 0 || this.flushed !== 0 || this.orphans.length > 0;
+    return this.entries.length > 0 || this.flushed !== 0 || this.map !== null || this.orphans.length > 0;
   }
 
   get(database: number, key: Buffer): Value | undefined {
-    const record = this.current(database, key);
+    const record = this.current(this.slotOf(database), key);
     return record === null ? undefined : this.view.layout.decode(record);
   }
 
   storedBytes(database: number, key: Buffer): number | undefined {
-    const record = this.current(database, key);
+    const slot = this.slotOf(database);
+    const record = this.current(slot, key);
     if (record === null) return undefined;
     const { layout } = this.view;
     const expiresAtMs = layout.expiryOf(record);
-    const indexed = expiresAtMs === null ? 0 : (layout.expiryIndex?.key(database, expiresAtMs, key).length ?? 0);
+    const indexed = expiresAtMs === null ? 0 : (layout.expiryIndex?.key(slot, expiresAtMs, key).length ?? 0);
     return this.lastMainKey.length + record.length + indexed;
   }
 
   put(database: number, key: Buffer, value: Value): void {
     this.requireWritable();
+    const slot = this.slotOf(database);
     const record = this.view.layout.encode(value);
-    const entry = this.entry(database, key);
-    if (entry.record === null) this.count(database, 1);
+    const entry = this.entry(slot, key);
+    if (entry.record === null) this.count(slot, 1);
     entry.record = record;
   }
 
   delete(database: number, key: Buffer): boolean {
-    if (this.current(database, key) === null) return false;
+    const slot = this.slotOf(database);
+    if (this.current(slot, key) === null) return false;
     this.requireWritable();
-    const entry = this.entry(database, key);
+    const entry = this.entry(slot, key);
     entry.record = null;
-    this.count(database, -1);
+    this.count(slot, -1);
     return true;
   }
 
   flush(database: number | 'all'): void {
     this.requireWritable();
     if (database === 'all') {
-      for (let each = 0; each < this.view.layout.databases; each += 1) this.flushOne(each);
+      for (let slot = 0; slot < this.view.layout.databases; slot += 1) this.flushOne(slot);
     } else {
-      this.flushOne(database);
+      this.flushOne(this.slotOf(database));
     }
+  }
+
+  swap(first: number, second: number): void {
+    this.requireWritable();
+    if (first === second) return;
+    const map = this.map ?? this.view.databaseMap;
+    const slots = [map.slotOf(first), map.slotOf(second)] as const;
+    for (const id of this.view.watchedIn(slots)) if (this.swapChanges(id, slots)) this.swapped.add(id);
+    this.counts ??= this.view.keyCounts.slice();
+    const [before, after] = [this.counts[first] ?? 0, this.counts[second] ?? 0];
+    [this.counts[first], this.counts[second]] = [after, before];
+    this.map = map.swapped(first, second);
   }
 
   keyCount(database: number): number {
@@ -137,8 +163,9 @@ export class LiveTransaction implements Transaction {
     return (this.counts ?? this.view.keyCounts)[database] ?? 0;
   }
 
-  scan(request: ScanRequest): ScanPage {
+  scan(asked: ScanRequest): ScanPage {
     const { layout, pending, openDatabase, expire } = this.view;
+    const request = { ...asked, database: this.slotOf(asked.database) };
     const layer = collectLayer(layout, pending, request);
     if (layer.seen !== null) this.seen = layer.seen;
     layer.add(this.entries, (this.flushed & (1 << request.database)) !== 0);
@@ -155,44 +182,56 @@ export class LiveTransaction implements Transaction {
   }
 
   /** For the active expiry: removes the key if it still expires at that time, and an index entry that stands for none. */
-  expireDue(database: number, key: Buffer, expiresAtMs: number): void {
+  expireDue(slot: number, key: Buffer, expiresAtMs: number): void {
     const index = this.view.layout.expiryIndex;
     if (index === null) return;
-    const record = this.read(database, key);
-    if (record !== null && this.view.layout.expiryOf(record) === expiresAtMs) this.current(database, key);
-    else this.orphans.push(index.key(database, expiresAtMs, key));
+    const record = this.read(slot, key);
+    if (record !== null && this.view.layout.expiryOf(record) === expiresAtMs) this.current(slot, key);
+    else this.orphans.push(index.key(slot, expiresAtMs, key));
+  }
+
+  private slotOf(database: number): number {
+    return (this.map ?? this.view.databaseMap).slotOf(database);
+  }
+
+  /** Whether who watches a key of one of two slots sees it change when they are exchanged: it is in either, or was changed before. */
+  private swapChanges(id: string, slots: readonly [number, number]): boolean {
+    const { layout } = this.view;
+    const key = layout.userKey(Buffer.from(id, 'latin1'));
+    if (this.find(id) !== undefined || (this.flushed & (1 << layout.slotOf(id))) !== 0) return true;
+    return slots.some((slot) => this.current(slot, key) !== null);
   }
 
   /** The record as a command may see it: an expired one is null, and removed where that is allowed. */
-  private current(database: number, key: Buffer): Buffer | null {
-    const record = this.read(database, key);
+  private current(slot: number, key: Buffer): Buffer | null {
+    const record = this.read(slot, key);
     if (record === null || !this.view.expire) return record;
     const expiresAtMs = this.view.layout.expiryOf(record);
     if (expiresAtMs === null || this.nowMs <= expiresAtMs) return record;
     if (this.view.writesRefused === null && !this.view.expiryHeld) {
-      const entry = this.entry(database, key);
+      const entry = this.entry(slot, key);
       entry.record = null;
-      this.count(database, -1);
+      this.count(slot, -1);
     }
     return null;
   }
 
-  private read(database: number, key: Buffer): Buffer | null {
-    this.identify(database, key);
+  private read(slot: number, key: Buffer): Buffer | null {
+    this.identify(slot, key);
     const entry = this.find(this.lastId);
     if (entry !== undefined) return entry.record;
     return this.base();
   }
 
   /** The draft's entry for a key, made from what was there before where it is new. */
-  private entry(database: number, key: Buffer): DraftEntry {
-    this.identify(database, key);
+  private entry(slot: number, key: Buffer): DraftEntry {
+    this.identify(slot, key);
     const known = this.find(this.lastId);
     if (known !== undefined) return known;
     const record = this.base();
     const entry: DraftEntry = {
       id: this.lastId,
-      database,
+      slot,
       mainKey: this.lastMainKey,
       record,
       existed: record !== null,
@@ -210,18 +249,18 @@ export class LiveTransaction implements Transaction {
     return undefined;
   }
 
-  private identify(database: number, key: Buffer): void {
-    if (this.lastKey === key && this.lastDatabase === database) return;
-    this.lastMainKey = this.view.layout.mainKey(database, key);
+  private identify(slot: number, key: Buffer): void {
+    if (this.lastKey === key && this.lastSlot === slot) return;
+    this.lastMainKey = this.view.layout.mainKey(slot, key);
     this.lastId = this.lastMainKey.toString('latin1');
     this.lastKey = key;
-    this.lastDatabase = database;
+    this.lastSlot = slot;
     this.lastBase = undefined;
   }
 
   /** What was there before this transaction, for the key that was identified last. */
   private base(): Buffer | null {
-    if ((this.flushed & (1 << this.lastDatabase)) !== 0) return null;
+    if ((this.flushed & (1 << this.lastSlot)) !== 0) return null;
     if (this.lastBase === undefined) this.lastBase = this.lookup();
     return this.lastBase;
   }
@@ -230,10 +269,10 @@ export class LiveTransaction implements Transaction {
     const { pending } = this.view;
     const id = this.lastId;
     if (pending.length > 0) {
-      const group = pending.find(id, this.lastDatabase);
+      const group = pending.find(id, this.lastSlot);
       if (group !== undefined) {
         this.see(group);
-        return group.lookup(id, this.lastDatabase) as Buffer | null;
+        return group.lookup(id, this.lastSlot) as Buffer | null;
       }
     }
     const fetched = this.resident?.get(id);
@@ -249,18 +288,20 @@ export class LiveTransaction implements Transaction {
     if (this.seen === null || group.firstCommitUs > this.seen.firstCommitUs) this.seen = group;
   }
 
-  private flushOne(database: number): void {
+  private flushOne(slot: number): void {
+    const database = (this.map ?? this.view.databaseMap).databaseIn(slot);
     const counts = this.counts ?? this.view.keyCounts;
     if (counts[database] === 0) return;
     this.counts = counts.slice();
     this.counts[database] = 0;
-    this.flushed |= 1 << database;
-    this.entries = this.entries.filter((entry) => entry.database !== database);
+    this.flushed |= 1 << slot;
+    this.entries = this.entries.filter((entry) => entry.slot !== slot);
     if (this.index !== null) this.index = new Map(this.entries.map((each) => [each.id, each]));
     this.lastBase = undefined;
   }
 
-  private count(database: number, by: number): void {
+  private count(slot: number, by: number): void {
+    const database = (this.map ?? this.view.databaseMap).databaseIn(slot);
     this.counts ??= this.view.keyCounts.slice();
     this.counts[database] = (this.counts[database] ?? 0) + by;
   }

@@ -3,6 +3,7 @@ import type { WallClock } from '../base/clock.js';
 import { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import type { Log } from '../observability/log.js';
+import { loadDatabaseMap } from './database-map.js';
 import type { Keyspace } from './keyspace.js';
 import { DATABASES, STATE_KEY } from './layout.js';
 import { LiveKeyspace } from './live-keyspace.js';
@@ -41,8 +42,9 @@ export interface KeyspaceOptions {
 
 export async function openKeyspace(options: KeyspaceOptions): Promise<Keyspace> {
   const { database, kind, timeline } = options;
-  const state = database === null ? null : await loadState(database, kind, timeline, options.rawStatePath);
-  return new LiveKeyspace(options, state);
+  if (database === null) return new LiveKeyspace(options, null, null);
+  const state = await loadState(database, kind, timeline, options.rawStatePath);
+  return new LiveKeyspace(options, state, await loadDatabaseMap(database, kind));
 }
 
 /** Where an opened database stands; the timeline is the caller's to say. */

@@ -22,14 +22,15 @@ export const rawLayout: Layout = {
   kind: 'raw',
   databases: 1,
   stateKey: null,
-  mainKey(database, key) {
-    if (database !== 0) throw new CairnError('ERR', 'DB index is out of range');
+  databasesKey: null,
+  mainKey(slot, key) {
+    if (slot !== 0) throw new CairnError('ERR', 'DB index is out of range');
     requireKeyLength(key);
     return key;
   },
-  databaseOf: () => 0,
+  slotOf: () => 0,
   userKey: (mainKey) => mainKey,
-  range(_database, prefix) {
+  range(_slot, prefix) {
     const lt = successor(prefix);
     return lt === null ? { gte: prefix } : { gte: prefix, lt };
   },
@@ -46,7 +47,7 @@ export const rawLayout: Layout = {
   expiryOf: () => null,
   typeOf: () => 'string',
   expiryIndex: null,
-  flushRanges(_database, last) {
+  flushRanges(_slot, last) {
     const highest = last();
     return highest === null ? [] : [[EMPTY, Buffer.concat([highest, Buffer.of(0)])]];
   },

@@ -3,7 +3,8 @@
  * half-replayed states can all say it themselves. RocksDB's own checksums protect it.
  *
  *   offset  bytes
- *   0       1      version, 1
+ *   0       1      version: 1, or 2 while a database is in another slot than its own (database-map.ts), so that a
+ *                  version that knows no slots does not serve it
  *   1       8      commit time of the last commit, µs, big endian; 0: there was none
  *   9       4      timeline, big endian
  *   13      8      commits since the database began, big endian
@@ -21,6 +22,7 @@ export interface State {
 }
 
 const VERSION = 1;
+const SWAPPED = 2;
 const HEADER = 22;
 
 export function emptyState(timeline: number, databases: number): State {
@@ -36,11 +38,12 @@ export function cloneState(state: State): State {
   return { ...state, keyCounts: state.keyCounts.slice() };
 }
 
-export function encodeState(state: State): Buffer {
+/** swapped: the database has a record that says which slots the databases are in. */
+export function encodeState(state: State, swapped = false): Buffer {
   let n = state.keyCounts.length;
   while (n > 0 && state.keyCounts[n - 1] === 0) n -= 1;
   const record = Buffer.allocUnsafe(HEADER + 8 * n);
-  record[0] = VERSION;
+  record[0] = swapped ? SWAPPED : VERSION;
   writeU64(record, 1, state.lastCommitUs);
   record.writeUInt32BE(state.timeline, 9);
   writeU64(record, 13, state.commitCount);
@@ -51,7 +54,8 @@ export function encodeState(state: State): Buffer {
 
 export function decodeState(record: Buffer, databases: number): State {
   const n = record[21];
-  if (record[0] !== VERSION || n === undefined || n > databases || record.length !== HEADER + 8 * n) {
+  const known = record[0] === VERSION || record[0] === SWAPPED;
+  if (!known || n === undefined || n > databases || record.length !== HEADER + 8 * n) {
     throw new CairnError(
       'MISCONF',
       `the state record of the database is not of a known form (${record.length} bytes)`,

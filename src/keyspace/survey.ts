@@ -1,14 +1,17 @@
 /**
  * Reads a whole state, key by key, and says what is in it: the exact number of keys per logical database and one digest
  * over all keys and values in key order. Two states with the same content have the same digest, however their
- * tables are laid out: expiry index and reserved key are left out.
+ * tables are laid out: expiry index and reserved key are left out. Where databases were swapped, the record that says so
+ * is part of the content.
  *
- * digest = SHA-256 over, for each main record in key order: u32le key length, u32le value length, key, value
+ * digest = SHA-256 over, for that record and then each main record in key order: u32le key length, u32le value length,
+ *          key, value
  */
 import { createHash } from 'node:crypto';
 import { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
-import { DATABASES, nativeLayout, STATE_KEY } from './layout.js';
+import { type DatabaseMap, loadDatabaseMap } from './database-map.js';
+import { DATABASES, DATABASES_KEY, nativeLayout, STATE_KEY } from './layout.js';
 import type { KeyspaceKind, Position } from './port.js';
 import { decodeState } from './state-record.js';
 
@@ -27,6 +30,9 @@ export async function survey(
   onProgress: (bytes: number) => void = () => {},
 ): Promise<Survey> {
   const hash = createHash('sha256');
+  const map = await loadDatabaseMap(database, kind);
+  const record = map.encode();
+  if (record !== null) hash.update(entry(DATABASES_KEY, record));
   const keyCounts = new Array<number>(kind === 'native' ? DATABASES : 1).fill(0);
   const last = nativeLayout.range(DATABASES - 1, Buffer.alloc(0)).lt;
   const bounds =
@@ -44,7 +50,7 @@ export async function survey(
   try {
     for (let block = await blocks.next(); block !== null; block = await blocks.next()) {
       hash.update(block);
-      countKeys(block, kind, keyCounts);
+      countKeys(block, kind, map, keyCounts);
       onProgress(block.length);
     }
   } finally {
@@ -53,12 +59,20 @@ export async function survey(
   return { keyCounts, digest: hash.digest('hex') };
 }
 
-function countKeys(block: Buffer, kind: KeyspaceKind, keyCounts: number[]): void {
+/** As blocks have it. */
+function entry(key: Buffer, value: Buffer): Buffer {
+  const lengths = Buffer.alloc(8);
+  lengths.writeUInt32LE(key.length, 0);
+  lengths.writeUInt32LE(value.length, 4);
+  return Buffer.concat([lengths, key, value]);
+}
+
+function countKeys(block: Buffer, kind: KeyspaceKind, map: DatabaseMap, keyCounts: number[]): void {
   let offset = 0;
   while (offset < block.length) {
     const keyLength = block.readUInt32LE(offset);
     const valueLength = block.readUInt32LE(offset + 4);
-    const database = kind === 'native' ? (block[offset + 9] ?? 0) : 0;
+    const database = kind === 'native' ? map.databaseIn(block[offset + 9] ?? 0) : 0;
     keyCounts[database] = (keyCounts[database] ?? 0) + 1;
     offset += 8 + keyLength + valueLength;
   }

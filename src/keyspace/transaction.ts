@@ -38,6 +38,8 @@ export interface Transaction {
   /** true: the key was there. */
   delete(database: number, key: Buffer): boolean;
   flush(database: number | 'all'): void;
+  /** Each has the keys of the other from here on. No key moves. */
+  swap(first: number, second: number): void;
   /** Exact, as Redis counts: expired keys that were not yet removed included. */
   keyCount(database: number): number;
   /** Reads on the calling thread, from disk too: for EXEC; elsewhere `Keyspace.scan`. */

@@ -14,7 +14,7 @@ export interface WatchedRecord {
 
 interface Watched {
   id: string;
-  database: number;
+  slot: number;
   /** null: not known yet. */
   before: WatchedRecord | null;
 }
@@ -24,7 +24,7 @@ export class Watches {
 
   constructor(
     /** What the key is now, where that is known without the disk. */
-    private readonly peek: (id: string, database: number) => WatchedRecord | Promise<WatchedRecord>,
+    private readonly peek: (id: string, slot: number) => WatchedRecord | Promise<WatchedRecord>,
     /** Unix ms, null: nothing expires. */
     private readonly nowMs: () => number | null,
   ) {}
@@ -37,23 +37,58 @@ export class Watches {
     return new KeyWatch(this, this.nowMs);
   }
 
-  add(watch: KeyWatch, id: string, database: number): void {
+  add(watch: KeyWatch, id: string, slot: number): void {
     if (watch.has(id)) return;
-    const watched: Watched = { id, database, before: null };
-    watch.hold(watched);
-    let watchers = this.byId.get(id);
-    if (watchers === undefined) {
-      watchers = new Set();
-      this.byId.set(id, watchers);
-    }
-    watchers.add(watch);
-    const now = this.peek(id, database);
+    const watched: Watched = { id, slot, before: null };
+    this.place(watch, watched);
+    const now = this.peek(id, slot);
     if (now instanceof Promise) {
       // If the key is written meanwhile the watch is touched anyway. If it cannot be read, EXEC's own reads will say so.
       now.then((found) => (watched.before = found)).catch(() => {});
     } else {
       watched.before = now;
     }
+  }
+
+  private place(watch: KeyWatch, watched: Watched): void {
+    watch.hold(watched);
+    let watchers = this.byId.get(watched.id);
+    if (watchers === undefined) {
+      watchers = new Set();
+      this.byId.set(watched.id, watchers);
+    }
+    watchers.add(watch);
+  }
+
+  /** Ids of watched keys. */
+  inSlots(slots: readonly number[]): string[] {
+    const found: string[] = [];
+    for (const [id, watchers] of this.byId) {
+      const [watch] = watchers;
+      if (slots.includes(watch?.slotOf(id) ?? -1)) found.push(id);
+    }
+    return found;
+  }
+
+  /**
+   * Databases changed their slots: who watches a key of a database goes on to watch it where it is now. Those that
+   * changed by it are touched; all others that move are not there, in the one slot and in the other.
+   */
+  move(changed: ReadonlySet<string>, place: (id: string) => { id: string; slot: number }): void {
+    const moved: [KeyWatch, Watched][] = [];
+    for (const [id, watchers] of [...this.byId]) {
+      if (changed.has(id)) for (const watch of watchers) watch.touch();
+      const to = place(id);
+      if (to.id === id) continue;
+      for (const watch of [...watchers]) {
+        // What was there at the time of the watch is gone: its time has come.
+        if (watch.before(id)?.exists !== false) watch.touch();
+        watch.drop(id);
+        this.remove(watch, id);
+        moved.push([watch, { ...to, before: { exists: false, expiresAtMs: null } }]);
+      }
+    }
+    for (const [watch, watched] of moved) this.place(watch, watched);
   }
 
   remove(watch: KeyWatch, id: string): void {
@@ -70,10 +105,10 @@ export class Watches {
     for (const watch of watchers) watch.changed(id, exists);
   }
 
-  /** Every key of a database went away. */
-  flush(database: number): void {
+  /** Every key of a slot went away. */
+  flush(slot: number): void {
     for (const [id, watchers] of this.byId) {
-      for (const watch of watchers) if (watch.databaseOf(id) === database) watch.changed(id, false);
+      for (const watch of watchers) if (watch.slotOf(id) === slot) watch.changed(id, false);
     }
   }
 
@@ -114,8 +149,17 @@ export class KeyWatch implements Watch {
     this.watched.set(watched.id, watched);
   }
 
-  databaseOf(id: string): number | undefined {
-    return this.watched.get(id)?.database;
+  slotOf(id: string): number | undefined {
+    return this.watched.get(id)?.slot;
+  }
+
+  /** null or undefined: not known. */
+  before(id: string): WatchedRecord | null | undefined {
+    return this.watched.get(id)?.before;
+  }
+
+  drop(id: string): void {
+    this.watched.delete(id);
   }
 
   changed(id: string, exists: boolean): void {

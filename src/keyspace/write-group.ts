@@ -5,6 +5,7 @@
  *
  * Records are known by their main key as a latin1 string: one character per byte, so strings order as bytes do.
  */
+import type { DatabaseMap } from './database-map.js';
 import type { Layout } from './layout.js';
 import type { State } from './state-record.js';
 
@@ -13,10 +14,11 @@ export class WriteGroup {
   rep: Buffer | null = null;
   /** null: deleted. */
   private readonly records = new Map<string, Buffer | null>();
-  /** Databases whose earlier content is gone, one bit each. */
+  /** Slots whose earlier content is gone, one bit each. */
   private flushed = 0;
   /** Where the database stands once this is written; set when the group is sealed. */
   stateAfter: State | null = null;
+  mapAfter: DatabaseMap | null = null;
   /** What its write failed with. Waiting replies answer the first such cause, which may be another one. */
   failure: unknown = null;
   /** Durable as chosen, or failed. */
@@ -41,20 +43,20 @@ export class WriteGroup {
   }
 
   /** What was written before into the database is gone. */
-  flush(database: number): void {
-    this.flushed |= 1 << database;
-    for (const id of this.records.keys()) if (this.layout.databaseOf(id) === database) this.records.delete(id);
+  flush(slot: number): void {
+    this.flushed |= 1 << slot;
+    for (const id of this.records.keys()) if (this.layout.slotOf(id) === slot) this.records.delete(id);
   }
 
   /** undefined: this group says nothing about the key. */
-  lookup(id: string, database: number): Buffer | null | undefined {
+  lookup(id: string, slot: number): Buffer | null | undefined {
     const record = this.records.get(id);
     if (record !== undefined) return record;
-    return (this.flushed & (1 << database)) === 0 ? undefined : null;
+    return (this.flushed & (1 << slot)) === 0 ? undefined : null;
   }
 
-  hasFlushed(database: number): boolean {
-    return (this.flushed & (1 << database)) !== 0;
+  hasFlushed(slot: number): boolean {
+    return (this.flushed & (1 << slot)) !== 0;
   }
 
   entries(): IterableIterator<[string, Buffer | null]> {
@@ -94,10 +96,10 @@ export class PendingGroups {
   }
 
   /** The newest group that says something about the key, if any. */
-  find(id: string, database: number): WriteGroup | undefined {
+  find(id: string, slot: number): WriteGroup | undefined {
     for (let i = this.groups.length - 1; i >= 0; i -= 1) {
       const group = this.groups[i] as WriteGroup;
-      if (group.lookup(id, database) !== undefined) return group;
+      if (group.lookup(id, slot) !== undefined) return group;
     }
     return undefined;
   }

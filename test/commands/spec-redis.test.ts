@@ -61,6 +61,7 @@ const keyLines = [
   'TOUCH a b',
   'GET a b',
   'PING x',
+  'SWAPDB 0 1',
   'NOPE x',
 ];
 

@@ -2,7 +2,8 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { decodeCommitMark, encodeCommitMark } from '../../src/keyspace/commit-mark.js';
-import { nativeLayout, STATE_KEY, successor } from '../../src/keyspace/layout.js';
+import { DatabaseMap } from '../../src/keyspace/database-map.js';
+import { DATABASES_KEY, nativeLayout, STATE_KEY, successor } from '../../src/keyspace/layout.js';
 import { ScanCursors } from '../../src/keyspace/scan-cursors.js';
 import { decodeState, encodeState } from '../../src/keyspace/state-record.js';
 import { decodeValue, encodeValue, expiryOf, typeOf } from '../../src/keyspace/value.js';
@@ -15,7 +16,7 @@ t.test('keys', async (t) => {
   t.equal(hex(nativeLayout.mainKey(3, bytes('ab'))), '01036162');
   t.equal(hex(nativeLayout.expiryIndex?.key(3, 1_700_000_000_123, bytes('ab'))), '02030000018bcfe5687b6162');
   t.same(nativeLayout.expiryIndex?.parse(Buffer.from('02030000018bcfe5687b6162', 'hex')), {
-    database: 3,
+    slot: 3,
     expiresAtMs: 1_700_000_000_123,
     key: bytes('ab'),
   });
@@ -24,6 +25,36 @@ t.test('keys', async (t) => {
   const prefix = nativeLayout.range(0, bytes('a\xff'));
   t.same([hex(prefix.gte), hex(prefix.lt)], ['010061ff', '010062']);
   t.equal(successor(bytes('\xff\xff')), null);
+});
+
+t.test('which database is in which slot', async (t) => {
+  t.equal(hex(DATABASES_KEY), '00636169726e2e646174616261736573');
+  const plain = DatabaseMap.plain(16);
+  t.equal(plain.encode(), null, 'no record while each is in its own');
+  const swapped = plain.swapped(0, 1);
+  const record = swapped.encode() as Buffer;
+  t.equal(hex(record), '01010002030405060708090a0b0c0d0e0f');
+  t.same(DatabaseMap.decode(record, 16), swapped);
+  t.same([swapped.slotOf(0), swapped.slotOf(1), swapped.databaseIn(0), swapped.slotOf(2)], [1, 0, 1, 2]);
+  t.equal(swapped.swapped(1, 0).encode(), null);
+  const cycle = swapped.swapped(0, 2);
+  t.same(
+    [0, 1, 2].map((database) => cycle.slotOf(database)),
+    [2, 0, 1],
+  );
+  t.same(
+    [0, 1, 2].map((slot) => cycle.databaseIn(slot)),
+    [1, 2, 0],
+  );
+  for (const damaged of [
+    '',
+    '02000102030405060708090a0b0c0d0e0f',
+    '0100',
+    '01000102030405060708090a0b0c0d0e0e',
+    '01000102030405060708090a0b0c0d0e10',
+  ]) {
+    t.throws(() => DatabaseMap.decode(Buffer.from(damaged, 'hex'), 16), { code: 'MISCONF' }, `refuses ${damaged}`);
+  }
 });
 
 t.test('values', async (t) => {
@@ -57,6 +88,10 @@ t.test('a state record', async (t) => {
   const record = encodeState(state);
   t.equal(hex(record), '0100060a241820224000000002000000000000000903000000000000000500000000000000000000000000000002');
   t.same(decodeState(record, 16), state);
+  const swapped = encodeState(state, true);
+  t.equal(hex(swapped), `02${hex(record)?.slice(2)}`, 'while databases are swapped');
+  t.same(decodeState(swapped, 16), state);
+  t.throws(() => decodeState(Buffer.concat([Buffer.of(3), record.subarray(1)]), 16), { code: 'MISCONF' });
   for (const damaged of [
     record.subarray(1),
     record.subarray(0, -1),

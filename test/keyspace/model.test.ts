@@ -6,8 +6,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
+import { DatabaseMap } from '../../src/keyspace/database-map.js';
 import type { Outcome } from '../../src/keyspace/keyspace.js';
-import { nativeLayout } from '../../src/keyspace/layout.js';
+import { DATABASES_KEY, nativeLayout } from '../../src/keyspace/layout.js';
 import { decodeState } from '../../src/keyspace/state-record.js';
 import type { Transaction } from '../../src/keyspace/transaction.js';
 import { allKeys, bytes, commit, type Opened, open, TestClock } from './harness.js';
@@ -17,6 +18,7 @@ type Op =
   | { op: 'get' | 'delete'; database: number; key: string }
   | { op: 'put'; database: number; key: string; value: string; ttlMs: number | null }
   | { op: 'flush'; database: number | 'all' }
+  | { op: 'swap'; database: number; other: number }
   | { op: 'scan'; database: number; prefix: string };
 
 type Step =
@@ -74,6 +76,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ op: fc.constant('flush' as const), database: fc.constantFrom(0, 1, 'all' as const) }),
   },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('swap' as const), database, other: database }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('scan' as const), database, prefix: fc.constantFrom('', 'b') }) },
 );
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -112,6 +115,8 @@ function doInDatabase(tx: Transaction, each: Op): unknown {
     }
     case 'flush':
       return tx.flush(each.database);
+    case 'swap':
+      return tx.swap(each.database, each.other);
     case 'scan': {
       const request = { database: each.database, after: null, prefix: bytes(each.prefix), limit: 1000 };
       return tx.scan({ ...request, accept: () => true }).keys.map((found) => found.toString('latin1'));
@@ -146,9 +151,21 @@ function doInModel(model: Model, nowMs: number, each: Op): unknown {
         if (each.database === 'all' || id.startsWith(`${each.database}/`)) model.content.delete(id);
       }
       return undefined;
+    case 'swap': {
+      const renamed = [...model.content].map(
+        ([id, entry]) => [swappedId(id, each.database, each.other), entry] as const,
+      );
+      model.content = new Map(renamed);
+      return undefined;
+    }
     case 'scan':
       return model.keys(nowMs, each.database, each.prefix);
   }
+}
+
+function swappedId(id: string, first: number, second: number): string {
+  const [database = '', key] = [id.slice(0, id.indexOf('/')), id.slice(id.indexOf('/'))];
+  return `${Number(database) === first ? second : Number(database) === second ? first : database}${key}`;
 }
 
 async function run(directory: string, steps: Step[]): Promise<void> {
@@ -235,16 +252,22 @@ async function allKeysOfContent(model: Model, database: number): Promise<string[
 /** Content as the model has it: what has expired at nowMs is left out. */
 function visible(raw: Map<string, string>, nowMs: number): Map<string, string> {
   const result = new Map<string, string>();
+  const map = mapOf(raw);
   for (const [mainKey, record] of raw) {
     if (mainKey.charCodeAt(0) !== 1) continue;
     const expiresAtMs = nativeLayout.expiryOf(bytes(record));
     if (expiresAtMs !== null && nowMs > expiresAtMs) continue;
     result.set(
-      `${mainKey.charCodeAt(1)}/${mainKey.slice(2)}`,
+      `${map.databaseIn(mainKey.charCodeAt(1))}/${mainKey.slice(2)}`,
       `${nativeLayout.decode(bytes(record)).bytes} ${expiresAtMs}`,
     );
   }
   return result;
+}
+
+function mapOf(raw: Map<string, string>): DatabaseMap {
+  const record = raw.get(DATABASES_KEY.toString('latin1'));
+  return DatabaseMap.decode(record === undefined ? undefined : bytes(record), 16);
 }
 
 async function replay({ database, keyspace }: Opened, model: Model): Promise<void> {
@@ -276,9 +299,12 @@ async function replay({ database, keyspace }: Opened, model: Model): Promise<voi
     assert.equal(state.lastCommitUs, lastUs);
     assert.equal(state.commitCount, commits);
     const counts = new Array<number>(16).fill(0);
+    const map = mapOf(raw);
     for (const mainKey of raw.keys()) {
-      if (mainKey.charCodeAt(0) === 1) counts[mainKey.charCodeAt(1)] = (counts[mainKey.charCodeAt(1)] ?? 0) + 1;
+      const database = map.databaseIn(mainKey.charCodeAt(1));
+      if (mainKey.charCodeAt(0) === 1) counts[database] = (counts[database] ?? 0) + 1;
     }
+    assert.equal(group.states[0]?.[0], map.isPlain ? 1 : 2, 'the state says whether databases are swapped');
     assert.deepEqual(state.keyCounts, counts, 'the group says how many keys there are');
     checkIndex(raw);
   }

@@ -23,6 +23,8 @@ export interface Pair {
   met: Set<string>;
   /** Runs a script on both, after a FLUSHALL, once for each protocol. */
   same(t: Test, name: string, script: string | readonly Buffer[][], options?: SameOptions): Promise<void>;
+  /** The same with several clients: a line begins with the name of the one that sends it, `a: GET k`. */
+  together(t: Test, name: string, script: string, options?: SameOptions): Promise<void>;
 }
 
 export interface SameOptions {
@@ -39,33 +41,60 @@ export async function startPair(t: Test): Promise<Pair> {
     redis,
     port: server.port,
     met,
-    async same(t, name, script, { comparable = (_: Buffer[], reply: unknown) => reply } = {}) {
-      const skip = redis === null ? 'no redis-server is installed' : false;
-      for (const protocol of ['2', '3']) {
-        await t.test(`${name}, RESP${protocol}`, { skip }, async (t) => {
-          const [ours, theirs] = [await server.open(), await RawClient.connect(redis?.port as number)];
-          const both = async (command: Buffer[]): Promise<[unknown, unknown]> => {
-            const [got, expected] = await Promise.all([asked(ours, command), asked(theirs, command)]);
-            const compared = [comparable(command, got), comparable(command, expected)] as [unknown, unknown];
-            if (isDeepStrictEqual(...compared)) return compared;
-            const allowed = allowedDifference(command, got, expected);
-            if (allowed === undefined) return compared;
-            met.add(allowed.name);
-            return [allowed.name, allowed.name];
-          };
-          for (const command of [[Buffer.from('HELLO'), Buffer.from(protocol)], [Buffer.from('FLUSHALL')]]) {
-            await both(command);
-          }
-          for (const command of typeof script === 'string' ? commandsOf(script) : script) {
-            const [got, expected] = await both([...command]);
-            t.same(got, expected, shown(command));
-          }
-          ours.close();
-          theirs.close();
-        });
-      }
+    same(t, name, script, options = {}) {
+      const commands = typeof script === 'string' ? commandsOf(script) : script;
+      return compare(
+        t,
+        name,
+        commands.map((command) => ({ client: 'a', command: [...command] })),
+        options,
+      );
+    },
+    together(t, name, script, options = {}) {
+      const lines = script.split('\n').flatMap((line) => {
+        const [, client, rest] = line.match(/^\s*(\w+): (.*)$/) ?? [];
+        return client === undefined || rest === undefined ? [] : [{ client, command: wordsOf(rest) }];
+      });
+      return compare(t, name, lines, options);
     },
   };
+
+  async function compare(t: Test, name: string, script: readonly Line[], options: SameOptions): Promise<void> {
+    const { comparable = (_: Buffer[], reply: unknown) => reply } = options;
+    const skip = redis === null ? 'no redis-server is installed' : false;
+    for (const protocol of ['2', '3']) {
+      await t.test(`${name}, RESP${protocol}`, { skip }, async (t) => {
+        const clients = new Map<string, [RawClient, RawClient]>();
+        const both = async (name: string, command: Buffer[]): Promise<[unknown, unknown]> => {
+          const [ours, theirs] = clients.get(name) ?? (await opened(name));
+          const [got, expected] = await Promise.all([asked(ours, command), asked(theirs, command)]);
+          const compared = [comparable(command, got), comparable(command, expected)] as [unknown, unknown];
+          if (isDeepStrictEqual(...compared)) return compared;
+          const allowed = allowedDifference(command, got, expected);
+          if (allowed === undefined) return compared;
+          met.add(allowed.name);
+          return [allowed.name, allowed.name];
+        };
+        const opened = async (name: string): Promise<[RawClient, RawClient]> => {
+          const pair: [RawClient, RawClient] = [await server.open(), await RawClient.connect(redis?.port as number)];
+          clients.set(name, pair);
+          await both(name, wordsOf(`HELLO ${protocol}`));
+          return pair;
+        };
+        await both('a', wordsOf('FLUSHALL'));
+        for (const { client, command } of script) {
+          const [got, expected] = await both(client, command);
+          t.same(got, expected, `${clients.size > 1 ? `${client}: ` : ''}${shown(command)}`);
+        }
+        for (const pair of clients.values()) for (const client of pair) client.close();
+      });
+    }
+  }
+}
+
+interface Line {
+  client: string;
+  command: Buffer[];
 }
 
 export async function asked(client: RawClient, command: readonly Buffer[]): Promise<Exact> {
