@@ -17,6 +17,9 @@ const subcommands: Readonly<Record<string, Subcommand>> = {
   adopt: { usage: adoptUsage, run: async (args) => (await import('./adopt.js')).adopt(args) },
 };
 
+/** Everything that this program and RocksDB make is for its user alone: 0600 and 0700, whatever the shell's umask was. */
+const PRIVATE_UMASK = 0o077;
+
 async function main(argv: readonly string[]): Promise<number> {
   const [name = '', ...args] = argv;
   if (name === '--help' || name === '-h' || name === 'help') return print(usage);
@@ -47,6 +50,7 @@ function print(text: string): number {
   return exitCode.ok;
 }
 
+process.umask(PRIVATE_UMASK);
 main(process.argv.slice(2)).then(
   // Not by process.exitCode: a socket that was left open on purpose must not keep the process.
   (code) => process.exit(code),

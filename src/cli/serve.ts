@@ -17,6 +17,7 @@ import type { ServerSettings, TlsSettings } from '../server/settings.js';
 import { openBackup } from './backup.js';
 import { openData } from './data.js';
 import { exitCode } from './exit-codes.js';
+import { warnOfOpenPlaces } from './open-places.js';
 import { endOnBugs, listenForStop, type StopRequest } from './process.js';
 import { type OpenedUsers, openUsers } from './users.js';
 import { cairnVersion } from './version.js';
@@ -80,6 +81,7 @@ async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: 
     closeAudit = closer(audit);
     const { backup, close } = await openBackup(config, data, log.child({ part: 'backup' }), clock);
     closers.push(['the repository', close]);
+    await warnOfOpenPlaces(config, log);
     data.keyspace.begin();
     stop.onHangUp(() => void audit.reopen());
     const server = await startServer(
@@ -130,6 +132,7 @@ function serverSettings(config: ConfigService): ServerSettings {
     tls: tlsSettings(config),
     bind: values.bind,
     unixsocket: values.unixsocket,
+    unixsocketPermissions: values.unixsocketperm,
     databases: values.databases,
     tcpKeepaliveSeconds: values.tcp_keepalive,
     get maxclients() {

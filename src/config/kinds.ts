@@ -61,6 +61,19 @@ export function withRedisWords<T extends string>(own: Kind<T>, redis: Readonly<R
   };
 }
 
+/** Permission bits in octal, as chmod takes them. */
+export function permissions(): Kind<number> {
+  return kind(
+    'integer',
+    'three octal digits, as chmod takes them',
+    (value) => value.toString(8).padStart(3, '0'),
+    (text) => {
+      if (!/^0?[0-7]{3}$/.test(text)) throw new NotAValue('argument must be three octal digits, such as 770');
+      return Number.parseInt(text, 8);
+    },
+  );
+}
+
 export function yesno(): Kind<boolean> {
   return kind(
     'yesno',

@@ -12,6 +12,7 @@ import {
   oneOf,
   password,
   path,
+  permissions,
   portOrOff,
   requiredPath,
   size,
@@ -99,6 +100,11 @@ export const settings = {
     value: path(),
     default: '',
     doc: 'A Unix socket to listen on as well.',
+  }),
+  unixsocketperm: setting({
+    value: permissions(),
+    default: '700',
+    doc: 'Who may connect to it. `770`: the group of the server too.',
   }),
   dir: setting({
     value: requiredPath(),

@@ -2,7 +2,7 @@
  * Where clients come in: the TCP addresses, plain and TLS, and the unix socket. Turns away, with Redis's words, who comes beyond
  * `maxclients` and, in protected mode, who comes from elsewhere while no password is set.
  */
-import { unlink } from 'node:fs/promises';
+import { chmod, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
 import { CairnError } from '../base/errors.js';
 import type { Log } from '../observability/log.js';
@@ -51,7 +51,7 @@ export class Listener {
         this.tls = await TlsGate.open(settings.tls, this.host.log);
         for (const address of settings.bind) await this.openTls(address, settings.tls.port, this.tls);
       }
-      if (settings.unixsocket !== null) await this.openUnix(settings.unixsocket);
+      if (settings.unixsocket !== null) await this.openUnix(settings.unixsocket, settings.unixsocketPermissions);
     } catch (error) {
       await this.close();
       throw error;
@@ -82,11 +82,12 @@ export class Listener {
     this.addresses.push(`tls://${hostAndPort(host, port)}`);
   }
 
-  private async openUnix(path: string): Promise<void> {
+  private async openUnix(path: string, permissions: number): Promise<void> {
     await removeStaleSocket(path);
     const peer = { address: `${path}:0`, localAddress: `${path}:0` };
     const server = this.create((socket) => this.connected(socket, peer));
     await listen(server, { path, backlog: BACKLOG }, path);
+    await chmod(path, permissions);
     this.addresses.push(path);
   }
 

@@ -12,6 +12,8 @@ export interface ServerSettings {
   /** Addresses to listen on; an empty list with a unixsocket means no TCP. */
   readonly bind: readonly string[];
   readonly unixsocket: string | null;
+  /** Permission bits of the socket's file. */
+  readonly unixsocketPermissions: number;
   /** Logical databases that SELECT accepts. */
   readonly databases: number;
   /** Live. */

@@ -66,6 +66,7 @@ export async function startTestServer(
     tls: null,
     bind: ['127.0.0.1'],
     unixsocket: null,
+    unixsocketPermissions: 0o700,
     databases: 16,
     maxclients: 10_000,
     protectedMode: true,
