@@ -150,6 +150,15 @@ function serverSettings(config: ConfigService): ServerSettings {
     get outputLimitBytes() {
       return config.values.client_output_limit;
     },
+    get outputBufferLimit() {
+      return config.values.client_output_buffer_limit;
+    },
+    get queryBufferLimitBytes() {
+      return config.values.client_query_buffer_limit;
+    },
+    get maxmemoryClientsBytes() {
+      return config.values.maxmemory_clients;
+    },
   };
 }
 

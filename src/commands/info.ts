@@ -153,7 +153,7 @@ function clientFields({ services: { server } }: Facts): Fields {
   };
 }
 
-function memoryFields({ services: { keyspace } }: Facts): Fields {
+function memoryFields({ services: { keyspace, server } }: Facts): Fields {
   const { rss, heapUsed, external } = process.memoryUsage();
   const { database } = keyspace;
   const rocks = (name: string) =>
@@ -167,6 +167,7 @@ function memoryFields({ services: { keyspace } }: Facts): Fields {
     rocksdb_block_cache_bytes: rocks('block-cache-usage'),
     rocksdb_memtable_bytes: rocks('cur-size-all-mem-tables'),
     rocksdb_table_readers_bytes: rocks('estimate-table-readers-mem'),
+    mem_clients_normal: server.clientBytes,
     maxmemory: 0,
     maxmemory_policy: 'noeviction',
   };
@@ -220,6 +221,9 @@ function statsFields({ services: { server } }: Facts): Fields {
     total_net_output_bytes: counters.outputBytes,
     rejected_connections: counters.connectionsRejected,
     total_error_replies: statistics.errorReplies,
+    evicted_clients: counters.evictedClients,
+    client_query_buffer_limit_disconnections: counters.queryLimitDisconnections,
+    client_output_buffer_limit_disconnections: counters.outputLimitDisconnections,
   };
 }
 

@@ -41,7 +41,9 @@ export interface QueuedTransaction {
   commands: QueuedCommand[];
   /** A command was refused when it was queued: EXEC will run nothing. */
   aborted: boolean;
+  /** What it takes, and how much of that is objects rather than what they hold. */
   bytes: number;
+  objectBytes: number;
   /** Those of the commands that leave a record. */
   audited?: AuditedCall[];
   /** The database that MULTI saw: after a restore in place it is another one. */
@@ -71,8 +73,8 @@ export interface Session {
   /** Queued commands of a MULTI, null outside; `aborted` after a queueing error. */
   transaction: QueuedTransaction | null;
   /** What WATCH watches; owned by the keyspace, released by EXEC, DISCARD, UNWATCH and disconnect. */
-  watch: { touched: boolean; release(): void } | null;
-  /** CLIENT NO-EVICT and NO-TOUCH: kept and shown; nothing is evicted here. */
+  watch: { touched: boolean; heldBytes: number; release(): void } | null;
+  /** CLIENT NO-EVICT: spared when all clients together hold too much. NO-TOUCH: kept and shown. */
   noEvict: boolean;
   noTouch: boolean;
   /** MONITOR. */
@@ -149,6 +151,8 @@ export interface ServerControl {
   sessions(): Iterable<Session>;
   /** CLIENT PAUSE. A pause that is given during another ends it no sooner and makes it no milder. */
   readonly pause: { begin(ms: number, writesOnly: boolean): void; end(): void };
+  /** What all clients together hold: requests, transactions, watched keys, unread replies. */
+  readonly clientBytes: number;
   /** Commands that were called or refused at least once. */
   commandCounts(): Iterable<CommandCount>;
   /** Shows the session every command from now on, until it is reset or closed. */
@@ -170,6 +174,10 @@ export interface ServerControl {
     connectionsRejected: number;
     inputBytes: number;
     outputBytes: number;
+    /** Clients that were cut off: for what they did not read, for what they sent, for what all together held. */
+    outputLimitDisconnections: number;
+    queryLimitDisconnections: number;
+    evictedClients: number;
   };
   /** Begins an orderly stop; resolves never (the process ends). */
   shutdown(): void;

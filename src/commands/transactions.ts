@@ -15,13 +15,22 @@ import type { QueuedCommand, QueuedTransaction, Session } from './session.js';
 
 /** A transaction lives in memory until EXEC. */
 const MAX_QUEUED_BYTES = 1024 * 1024 * 1024;
+/** What an argument takes beside its bytes, and a command beside its arguments. */
+const ARGUMENT_BYTES = 192;
+const COMMAND_BYTES = 256;
 
 const multi: ServerCommand = {
   name: 'multi',
   kind: 'server',
   run({ session, services }) {
     if (session.transaction !== null) throw new CairnError('ERR', 'MULTI calls can not be nested');
-    session.transaction = { commands: [], aborted: false, bytes: 0, database: services.keyspace.database };
+    session.transaction = {
+      commands: [],
+      aborted: false,
+      bytes: 0,
+      objectBytes: 0,
+      database: services.keyspace.database,
+    };
     return OK;
   },
 };
@@ -78,7 +87,10 @@ export const transactionCommands: readonly Command[] = [multi, exec, discard, wa
 
 /** Adds a command to a transaction. */
 export function queue(transaction: QueuedTransaction, command: QueuedCommand): void {
-  for (const arg of command.args) transaction.bytes += arg.length + 16;
+  const objectBytes = COMMAND_BYTES + command.args.length * ARGUMENT_BYTES;
+  transaction.objectBytes += objectBytes;
+  transaction.bytes += objectBytes;
+  for (const arg of command.args) transaction.bytes += arg.length;
   if (transaction.bytes > MAX_QUEUED_BYTES) {
     transaction.commands = [];
     throw new CairnError('ERR', `the transaction is longer than ${MAX_QUEUED_BYTES} bytes`);

@@ -12,6 +12,7 @@ export type KindName =
   | 'yesno'
   | 'duration'
   | 'size'
+  | 'limits'
   | 'enum'
   | 'string'
   | 'path'
@@ -124,6 +125,40 @@ export function oneOf<const T extends string>(...words: readonly T[]): Kind<T> {
     if (found === undefined) throw new NotAValue(`argument must be one of the following: ${words.join(', ')}`);
     return found;
   });
+}
+
+/** Redis's client-output-buffer-limit, of normal clients: bytes at once, bytes for so many seconds; 0: no limit. */
+export interface OutputBufferLimit {
+  readonly hardBytes: number;
+  readonly softBytes: number;
+  readonly softSeconds: number;
+}
+
+export function outputBufferLimit(): Kind<OutputBufferLimit> {
+  const sizeOf = (text: string): number => (/^\d+$/.test(text) ? Number(text) : parseSize(text));
+  const print = (show: (bytes: number) => string) => (value: OutputBufferLimit) =>
+    `normal ${show(value.hardBytes)} ${show(value.softBytes)} ${value.softSeconds}`;
+  const allowed = 'normal, a hard limit, a soft limit and its seconds; 0: no limit';
+  const parse = (text: string): OutputBufferLimit => {
+    const words = text.split(/\s+/).filter((word) => word !== '');
+    const limits = { hardBytes: 0, softBytes: 0, softSeconds: 0 };
+    if (words.length === 0 || words.length % 4 !== 0) {
+      throw new NotAValue('argument must be a class of clients and three numbers, for each class');
+    }
+    for (let at = 0; at < words.length; at += 4) {
+      const [name, hard, soft, seconds] = words.slice(at, at + 4) as [string, string, string, string];
+      if (!/^(normal|replica|slave|pubsub)$/i.test(name))
+        throw new NotAValue('Invalid client class specified in buffer limit configuration.');
+      const read = { hardBytes: sizeOf(hard), softBytes: sizeOf(soft), softSeconds: Number(seconds) };
+      if (!/^\d{1,9}$/.test(seconds) || !Object.values(read).every(Number.isSafeInteger)) {
+        throw new NotAValue('Error in hard, soft or soft_seconds setting in buffer limit configuration.');
+      }
+      // There are no clients of the other classes.
+      if (name.toLowerCase() === 'normal') Object.assign(limits, read);
+    }
+    return Object.freeze(limits);
+  };
+  return { ...kind('limits', allowed, print(printSize), parse), printForRedis: print(String) };
 }
 
 /** A file or directory; '' is null. Made absolute when it is loaded. */

@@ -10,6 +10,7 @@ import {
   interval,
   type Kind,
   oneOf,
+  outputBufferLimit,
   password,
   path,
   permissions,
@@ -202,6 +203,31 @@ export const settings = {
     settable: 'running',
     redis: 'latency-monitor-threshold',
     doc: 'Commands that took at least so many milliseconds become samples of LATENCY. 0: none.',
+  }),
+  client_output_buffer_limit: setting({
+    value: outputBufferLimit(),
+    default: 'normal 0 0 0',
+    settable: 'running',
+    redis: 'client-output-buffer-limit',
+    doc:
+      'A client with more unread replies than the first size, or than the second for so many seconds, is disconnected. ' +
+      '`client_output_limit` holds as well.',
+  }),
+  client_query_buffer_limit: setting({
+    value: size(MB, GB),
+    default: '1gb',
+    settable: 'running',
+    redis: 'client-query-buffer-limit',
+    doc: 'A client that has sent more than this and it is not run yet, transactions included, is disconnected.',
+  }),
+  maxmemory_clients: setting({
+    value: size(MB, Number.MAX_SAFE_INTEGER, true),
+    default: '2gb',
+    settable: 'running',
+    redis: 'maxmemory-clients',
+    doc:
+      'When the requests, transactions and unread replies of all clients take more than this, the client that takes most is ' +
+      'disconnected. 0: no limit.',
   }),
   durability: setting({
     value: oneOf('always', 'everysec', 'no'),

@@ -49,5 +49,7 @@ export interface Keyspace extends LivePort {
 
 export interface Watch {
   readonly touched: boolean;
+  /** About what it takes. */
+  readonly heldBytes: number;
   release(): void;
 }

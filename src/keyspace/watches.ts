@@ -12,6 +12,9 @@ export interface WatchedRecord {
   expiresAtMs: number | null;
 }
 
+/** A watched key beside its name: its entries in two maps, and a set of watchers. */
+const WATCHED_BYTES = 400;
+
 interface Watched {
   id: string;
   slot: number;
@@ -119,6 +122,8 @@ export class Watches {
 
 export class KeyWatch implements Watch {
   private flagged = false;
+  /** About what it takes. */
+  heldBytes = 0;
   private readonly watched = new Map<string, Watched>();
 
   constructor(
@@ -139,6 +144,7 @@ export class KeyWatch implements Watch {
   release(): void {
     for (const id of this.watched.keys()) this.owner.remove(this, id);
     this.watched.clear();
+    this.heldBytes = 0;
   }
 
   has(id: string): boolean {
@@ -146,6 +152,7 @@ export class KeyWatch implements Watch {
   }
 
   hold(watched: Watched): void {
+    this.heldBytes += WATCHED_BYTES + watched.id.length;
     this.watched.set(watched.id, watched);
   }
 

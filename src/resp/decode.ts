@@ -93,7 +93,7 @@ export class RequestDecoder {
   }
   /** Bytes of memory that are reserved for them. */
   get reservedBytes(): number {
-    return (this.assembly?.length ?? 0) + (this.held?.length ?? 0);
+    return (this.assembly?.length ?? 0) + (this.held?.buffer.byteLength ?? 0);
   }
 
   /** The requests that the chunk completes. The chunk must not change afterwards: arguments lie in it. */
@@ -324,6 +324,12 @@ export class RequestDecoder {
     // The arguments lie in the assembly from now on: it is theirs.
     this.forget();
     parse(assembly, 0, length, requests);
+  }
+
+  /** Lets go of what is not complete; the decoder is not used again. */
+  drop(): void {
+    this.forget();
+    this.held = null;
   }
 
   private forget(): void {

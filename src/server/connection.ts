@@ -13,11 +13,18 @@
 import type { Socket } from 'node:net';
 import type { CairnError } from '../base/errors.js';
 import type { AuditedCall } from '../commands/session.js';
-import type { Log } from '../observability/log.js';
+import type { Fields, Log } from '../observability/log.js';
 import { RequestDecoder } from '../resp/decode.js';
 import type { ReplyWriter } from '../resp/encode.js';
 import { encodeReply } from '../resp/encode.js';
 import { NO_REPLY, type Reply } from '../resp/reply.js';
+import {
+  Account,
+  ARGUMENT_OBJECT_BYTES,
+  type ClientMemory,
+  type Pressure,
+  REPLY_OBJECT_BYTES,
+} from './client-memory.js';
 import { DataCall } from './data-call.js';
 import type { Dispatcher } from './dispatch.js';
 import {
@@ -26,7 +33,9 @@ import {
   type OutputBudget,
   PENDING_REPLIES,
   SEND_AT_BYTES,
+  STRANGER_OUTPUT_BYTES,
 } from './limits.js';
+import type { RepeatedEvents } from './repeated.js';
 import { ReplyQueue } from './reply-queue.js';
 import { ClientSession, type SessionOrigin } from './session.js';
 import type { ServerSettings } from './settings.js';
@@ -39,12 +48,26 @@ export interface ConnectionContext {
   readonly groups: WriteGroups;
   readonly writer: ReplyWriter;
   readonly budget: OutputBudget;
-  readonly counters: { inputBytes: number; outputBytes: number };
+  readonly memory: ClientMemory;
+  readonly counters: ConnectionCounters;
   readonly log: Log;
+  /** For what strangers can cause. */
+  readonly repeated: RepeatedEvents;
+  /** There is too much of something: who holds most of it goes. */
+  relieve(pressure: Pressure): void;
   closed(connection: Connection): void;
 }
 
+interface ConnectionCounters {
+  inputBytes: number;
+  outputBytes: number;
+  outputLimitDisconnections: number;
+  queryLimitDisconnections: number;
+  evictedClients: number;
+}
+
 const noRequests: Buffer[][] = [];
+const noArguments: readonly Buffer[] = [];
 const nothing = (): void => {};
 
 export class Connection {
@@ -72,6 +95,13 @@ export class Connection {
   private reading = true;
   private inTurn = false;
   private accountedOutput = 0;
+  /** Since when there has been more unread output than the soft limit; null: there is not. */
+  private softSinceMs: number | null = null;
+  /** The chunk that the requests at hand lie in. */
+  private chunkBytes = 0;
+  /** The request that runs or was run last. */
+  private argv: readonly Buffer[] = noArguments;
+  readonly account = new Account();
 
   constructor(
     private readonly socket: Socket,
@@ -178,6 +208,17 @@ export class Connection {
     this.closing = true;
     this.socket.destroy();
   }
+  /** It holds the most of what there is too much of. */
+  evict(fields: Fields): void {
+    this.context.counters.evictedClients++;
+    this.warn('client cut off: all clients together hold too much memory, and it the most', fields);
+    this.destroy();
+    this.letGo();
+  }
+  /** Time alone can pass the soft limit of output. */
+  checkSoftLimit(): void {
+    if (this.softSinceMs !== null && !this.socket.destroyed) this.turn(() => this.measureOutput());
+  }
   /** Leaves the socket open without keeping the process alive. */
   leaveOpen(): void {
     this.socket.unref();
@@ -201,7 +242,10 @@ export class Connection {
     this.input.push(chunk);
     this.inputBytes += chunk.length;
     if (!this.blocked && !this.throttled) this.turn(nothing);
-    else this.steerReading();
+    else {
+      this.steerReading();
+      this.settleMemory();
+    }
   }
 
   private ended(): void {
@@ -224,11 +268,8 @@ export class Connection {
   }
 
   private gone(): void {
-    this.context.budget.totalBytes -= this.accountedOutput;
-    this.accountedOutput = 0;
     this.closing = true;
-    this.queue.clear();
-    this.dropInput();
+    this.letGo();
     this.context.dispatcher.abandoned(this.session);
     this.session.waiting?.unblock(null);
     this.session.release();
@@ -252,6 +293,7 @@ export class Connection {
       this.send();
       this.closeIfDone();
       this.steerReading();
+      this.settleMemory();
     } catch (error) {
       this.context.log.error('a connection failed', { client: this.session.address, error });
       this.context.writer.take();
@@ -266,6 +308,7 @@ export class Connection {
       const argv = this.requests[this.next];
       if (argv !== undefined) {
         this.next++;
+        this.argv = argv;
         this.context.dispatcher.dispatch(this, argv);
       } else if (!this.decode()) {
         return;
@@ -285,6 +328,7 @@ export class Connection {
       const chunk = this.input.shift();
       if (chunk === undefined) return false;
       this.inputBytes -= chunk.length;
+      this.chunkBytes = chunk.length;
       this.requests = this.decoder.feed(chunk);
     }
     return true;
@@ -331,15 +375,9 @@ export class Connection {
     const pending = this.queue.bytes + (this.socket.writableNeedDrain ? this.socket.writableLength : 0);
     this.context.budget.totalBytes += pending - this.accountedOutput;
     this.accountedOutput = pending;
-    const configured = this.context.settings.outputLimitBytes;
-    const limit = configured === 0 ? OUTPUT_HARD_LIMIT_BYTES : Math.min(configured, OUTPUT_HARD_LIMIT_BYTES);
+    const limit = this.outputLimit(pending);
     if (pending > limit) {
-      this.context.log.warn('client cut off: too much output that it does not read', {
-        client: this.session.address,
-        pendingBytes: pending,
-        limitBytes: limit,
-      });
-      this.destroy();
+      this.cutOffForOutput({ pendingBytes: pending, limitBytes: limit });
       return;
     }
     const throttled = this.queue.length >= PENDING_REPLIES || this.context.budget.exhausted(pending);
@@ -348,6 +386,75 @@ export class Connection {
       // The socket's timer looks at progress in both directions, and reading is paused.
       this.socket.setTimeout(throttled ? OUTPUT_STALL_MS : 0);
     }
+  }
+
+  /** The hard limit that counts now; the soft one once its time is over. */
+  private outputLimit(pending: number): number {
+    const { outputLimitBytes, outputBufferLimit: buffer } = this.context.settings;
+    let limit = OUTPUT_HARD_LIMIT_BYTES;
+    if (outputLimitBytes > 0) limit = Math.min(limit, outputLimitBytes);
+    if (buffer.hardBytes > 0) limit = Math.min(limit, buffer.hardBytes);
+    if (!this.session.authenticated) limit = Math.min(limit, STRANGER_OUTPUT_BYTES);
+    if (buffer.softBytes === 0 || pending <= buffer.softBytes) {
+      this.softSinceMs = null;
+      return limit;
+    }
+    const now = performance.now();
+    this.softSinceMs ??= now;
+    return now - this.softSinceMs > buffer.softSeconds * 1000 ? Math.min(limit, buffer.softBytes) : limit;
+  }
+
+  private cutOffForOutput(numbers: { pendingBytes: number; limitBytes: number }): void {
+    this.context.counters.outputLimitDisconnections++;
+    this.warn('client cut off: too much output that it does not read', numbers);
+    this.destroy();
+  }
+
+  /** What strangers can cause is not told for each of them. */
+  private warn(event: string, fields: Fields): void {
+    const all = { client: this.session.address, ...fields };
+    if (this.session.authenticated) this.context.log.warn(event, all);
+    else this.context.repeated.warn(event, all);
+  }
+
+  /** Says what this connection holds, and looks whether that is too much. */
+  private settleMemory(): void {
+    if (this.socket.destroyed) return;
+    const { memory, settings } = this.context;
+    const { transaction, watch, authenticated } = this.session;
+    let objects = this.queue.length * REPLY_OBJECT_BYTES;
+    let input = this.decoder.reservedBytes + this.inputBytes;
+    if (this.blocked || this.next < this.requests.length) {
+      input += this.chunkBytes;
+      objects += this.waitingArguments() * ARGUMENT_OBJECT_BYTES;
+    }
+    if (transaction !== null) {
+      input += transaction.bytes - transaction.objectBytes;
+      objects += transaction.objectBytes;
+    }
+    if (watch !== null) objects += watch.heldBytes;
+    const bytes = input + objects + this.pendingOutputBytes;
+    const { account } = this;
+    if (bytes !== account.bytes || objects !== account.objectBytes || account.stranger === authenticated) {
+      memory.set(account, bytes, objects, !authenticated);
+    }
+    if (input > settings.queryBufferLimitBytes) {
+      this.context.counters.queryLimitDisconnections++;
+      this.warn('client cut off: its requests are longer than the query buffer may be', {
+        pendingBytes: input,
+        limitBytes: settings.queryBufferLimitBytes,
+      });
+      this.destroy();
+      return;
+    }
+    const { pressure } = memory;
+    if (pressure !== null) this.context.relieve(pressure);
+  }
+
+  private waitingArguments(): number {
+    let count = this.blocked ? this.argv.length : 0;
+    for (let at = this.next; at < this.requests.length; at++) count += (this.requests[at] as Buffer[]).length;
+    return count;
   }
 
   private closeIfDone(): void {
@@ -362,9 +469,20 @@ export class Connection {
 
   private dropInput(): void {
     this.requests = noRequests;
+    this.argv = noArguments;
     this.next = 0;
     this.input = [];
     this.inputBytes = 0;
+    this.decoder.drop();
+  }
+
+  /** Nothing is held any more on account of this client. */
+  private letGo(): void {
+    this.context.budget.totalBytes -= this.accountedOutput;
+    this.accountedOutput = 0;
+    this.context.memory.set(this.account, 0, 0, false);
+    this.queue.clear();
+    this.dropInput();
   }
 
   /** A closing connection reads on and throws away: data left unread would make the system reset the connection. */

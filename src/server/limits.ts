@@ -22,6 +22,9 @@ export const SEND_AT_BYTES = 256 * 1024;
 /** A client that has to read before anything goes on, and reads nothing for this long, is cut off. */
 export const OUTPUT_STALL_MS = 60_000;
 
+/** Unread replies of a client that is not authenticated; beyond, it is cut off. */
+export const STRANGER_OUTPUT_BYTES = 16 * 1024;
+
 /** What all connections together hold. */
 export class OutputBudget {
   totalBytes = 0;

@@ -15,12 +15,14 @@ import type { CommandCount, Login, ServerControl, Session } from '../commands/se
 import type { Log } from '../observability/log.js';
 import { ReplyWriter } from '../resp/encode.js';
 import { Authenticator } from './auth.js';
+import { ClientMemory, type Pressure } from './client-memory.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { Dispatcher } from './dispatch.js';
 import { OutputBudget } from './limits.js';
 import { Listener, type ListenerHost, type Peer } from './listener.js';
 import { Monitors } from './monitors.js';
 import { ClientPause } from './pause.js';
+import { RepeatedEvents } from './repeated.js';
 import type { ServerSettings } from './settings.js';
 import { Statistics } from './statistics.js';
 import { WriteGroups } from './write-groups.js';
@@ -59,6 +61,9 @@ class RunningServer implements Server, ListenerHost {
     connectionsRejected: 0,
     inputBytes: 0,
     outputBytes: 0,
+    outputLimitDisconnections: 0,
+    queryLimitDisconnections: 0,
+    evictedClients: 0,
   };
   readonly services: Services;
 
@@ -98,8 +103,11 @@ class RunningServer implements Server, ListenerHost {
       groups: new WriteGroups(),
       writer: new ReplyWriter(),
       budget: new OutputBudget(),
+      memory: new ClientMemory(() => settings.maxmemoryClientsBytes),
       counters: this.counters,
       log: parts.log,
+      repeated: new RepeatedEvents(parts.log),
+      relieve: (pressure) => this.relieve(pressure),
       closed: (connection) => {
         this.connections.delete(connection);
         this.pause.forget(connection);
@@ -116,6 +124,7 @@ class RunningServer implements Server, ListenerHost {
       this.commandsPerSecond = Math.max(0, this.statistics.commandsProcessed - this.commandsAtTick);
       this.commandsAtTick = this.statistics.commandsProcessed;
       this.closeIdle();
+      for (const connection of this.connections) connection.checkSoftLimit();
     }, TICK_MS);
     this.tick.unref();
   }
@@ -140,6 +149,11 @@ class RunningServer implements Server, ListenerHost {
   get maxclients(): number {
     return this.settings.maxclients;
   }
+
+  get clientBytes(): number {
+    return this.context.memory.heldBytes;
+  }
+
   *sessions(): Iterable<Session> {
     for (const { session } of this.connections) yield session;
   }
@@ -226,6 +240,20 @@ class RunningServer implements Server, ListenerHost {
 
   acceptFailed(error: Error): void {
     if (this.listening) this.parts.log.error('a client could not be accepted', { error });
+  }
+
+  /** Cuts off the client that holds most of what there is too much of, until there is not. */
+  private relieve(first: Pressure): void {
+    const { memory } = this.context;
+    for (let pressure: Pressure | null = first; pressure !== null; pressure = memory.pressure) {
+      let most: Connection | null = null;
+      for (const connection of this.connections) {
+        if (connection.session.noEvict && pressure === 'bytes') continue;
+        if (connection.account.of(pressure) > (most?.account.of(pressure) ?? 0)) most = connection;
+      }
+      if (most === null) return;
+      most.evict({ pressure, ownBytes: most.account.of(pressure), ...memory.numbers(pressure) });
+    }
   }
 
   private closeIdle(): void {

@@ -42,7 +42,7 @@ export class ClientSession implements Session {
   libraryVersion = '';
   account: User;
   transaction: QueuedTransaction | null = null;
-  watch: { touched: boolean; release(): void } | null = null;
+  watch: { touched: boolean; heldBytes: number; release(): void } | null = null;
   noEvict = false;
   noTouch = false;
   replies: Session['replies'] = 'on';

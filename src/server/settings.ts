@@ -28,6 +28,12 @@ export interface ServerSettings {
   readonly tcpKeepaliveSeconds: number;
   /** Live. A client with more unread output than this is cut off; 0: the hard limit of 1 GB alone. */
   readonly outputLimitBytes: number;
+  /** Live. Redis's client-output-buffer-limit of normal clients; 0: none. Seconds count from when soft was passed. */
+  readonly outputBufferLimit: { readonly hardBytes: number; readonly softBytes: number; readonly softSeconds: number };
+  /** Live. A client with more input than this that is not run yet, transaction included, is cut off. */
+  readonly queryBufferLimitBytes: number;
+  /** Live. When all clients hold more than this, the one that holds most is cut off; 0: never. */
+  readonly maxmemoryClientsBytes: number;
 }
 
 /** What the files hold may change; which files they are does not. */

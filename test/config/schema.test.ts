@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { validate } from '../../src/config/judge.js';
+import { loadConfig } from '../../src/config/load.js';
 import { environmentName, redisConstants, type SettingName, settingNames, settingOf } from '../../src/config/schema.js';
 
 t.test('every default is a value that the setting allows and prints back', async (t) => {
@@ -133,3 +134,29 @@ t.test('whatever the text, a setting takes it or refuses it, and prints back wha
     { numRuns: 2000 },
   );
 });
+
+t.test(
+  'client-output-buffer-limit is read and shown as Redis does, and classes that there are not mean nothing',
+  async (t) => {
+    const { config } = loadConfig({ args: ['--set', 'client_output_buffer_limit=normal 8mb 4mb 60'], environment: {} });
+    const name = 'client_output_buffer_limit';
+    t.same(config.values[name], { hardBytes: 8 << 20, softBytes: 4 << 20, softSeconds: 60 });
+    t.same(config.configGet(['client-output-buffer-limit']), [
+      ['client-output-buffer-limit', 'normal 8388608 4194304 60'],
+    ]);
+    config.configSet([['client-output-buffer-limit', 'slave 268435456 67108864 60 normal 1mb 0 0 pubsub 1 2 3']]);
+    t.same(config.values[name], { hardBytes: 1 << 20, softBytes: 0, softSeconds: 0 });
+    for (const wrong of [
+      '',
+      'normal',
+      'normal 1 2',
+      'normal 1 2 x',
+      'normal -1 0 0',
+      'other 1 2 3',
+      'normal 1 2 3 slave',
+    ]) {
+      t.throws(() => config.configSet([[name, wrong]]), /CONFIG SET failed/, wrong);
+    }
+    t.same(config.configGet([name]), [[name, 'normal 1mb 0 0']]);
+  },
+);

@@ -74,6 +74,9 @@ export async function startTestServer(
     protoMaxBulkLen: 512 * 1024 * 1024,
     tcpKeepaliveSeconds: 300,
     outputLimitBytes: 0,
+    outputBufferLimit: { hardBytes: 0, softBytes: 0, softSeconds: 0 },
+    queryBufferLimitBytes: 1024 * 1024 * 1024,
+    maxmemoryClientsBytes: 2 * 1024 * 1024 * 1024,
     ...changes,
   };
   if (overTls) {
