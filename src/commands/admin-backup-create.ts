@@ -6,6 +6,8 @@ import { isLabel, MAX_LABEL_BYTES } from '../format/index.js';
 import { OK, type Reply, Simple } from '../resp/reply.js';
 import { adminCommand, commandLine, replyOf, type Values } from './admin-call.js';
 import type { Call, ServerCommand } from './command.js';
+import { requireRights } from './rights.js';
+import { type CommandSpec, find } from './spec.js';
 
 function label(values: Values): string | null {
   const text = values.word('label');
@@ -35,7 +37,15 @@ function createType(word: string | null, parent: number | null): CreateType {
   return parent === null ? 'full' : 'incremental';
 }
 
+/** A pinned backup is out of retention's reach, so who may not pin cannot fill the disk for good. */
+function mayPin({ session, services }: Call): void {
+  if (session.account.unrestricted) return;
+  const argv = ['ADMIN.BACKUP', 'PIN', '1'].map((word) => Buffer.from(word));
+  requireRights(services, session, { spec: find(argv) as CommandSpec, argv });
+}
+
 const create = adminCommand('admin.backup|create', async (values, call) => {
+  if (values.flag('pin')) mayPin(call);
   const parent = values.number('parent');
   const started = call.services.backup.create({
     type: createType(values.word('type'), parent),

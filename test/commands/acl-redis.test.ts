@@ -380,15 +380,12 @@ t.test('ACL CAT: the categories, and in each the commands that both have', { ski
 t.test('GENPASS answers as many hexadecimal digits as Redis', { skip }, async (t) => {
   const server = await startTestServer(t);
   const client = await server.open();
-  const seen = new Set<string>();
   for (const bits of ['1', '4', '5', '32', '255', '4096', '']) {
     const words = ['ACL', 'GENPASS', ...(bits === '' ? [] : [bits])];
     const [ours, theirs] = [String(await client.ask(...words)), String(await pair.redis?.ask(...words))];
     t.equal(ours.length, theirs.length, bits);
     t.match(ours, /^[0-9a-f]+$/);
-    seen.add(ours);
   }
-  t.equal(seen.size, 7);
   t.not(await client.ask('ACL', 'GENPASS'), await client.ask('ACL', 'GENPASS'));
 });
 
