@@ -5,7 +5,7 @@
  *   server (sockets) → "ready"
  */
 import { systemClock } from '../base/clock.js';
-import { toCairnError } from '../base/errors.js';
+import { CairnError, toCairnError } from '../base/errors.js';
 import { armFaultPoints } from '../base/fault-points.js';
 import { loadConfig } from '../config/load.js';
 import type { ConfigService } from '../config/service.js';
@@ -17,6 +17,7 @@ import type { ServerSettings, TlsSettings } from '../server/settings.js';
 import { openBackup } from './backup.js';
 import { openData } from './data.js';
 import { exitCode } from './exit-codes.js';
+import { clientsThatFit, openFilesLimit, reservedFiles } from './open-files.js';
 import { warnOfOpenPlaces } from './open-places.js';
 import { endOnBugs, listenForStop, type StopRequest } from './process.js';
 import { type OpenedUsers, openUsers } from './users.js';
@@ -72,6 +73,7 @@ async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: 
     keyspace: config.values.keyspace,
     config: config.file,
   });
+  const mostClients = limitOfClients(config, log);
   const closers: [string, () => Promise<unknown>][] = [];
   let closeAudit = async (): Promise<void> => {};
   try {
@@ -86,7 +88,7 @@ async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: 
     stop.onHangUp(() => void audit.reopen());
     const server = await startServer(
       { keyspace: data.keyspace, backup, config, ...users, log, audit, onShutdown: () => stop.ask('SHUTDOWN') },
-      serverSettings(config),
+      serverSettings(config, mostClients),
     );
     stop.onHangUp(() => void server.tls?.reload().catch(() => undefined)); // it has logged why
     return {
@@ -103,6 +105,35 @@ async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: 
     await closeAll([...closers.reverse(), ['the audit log', closeAudit]], log);
     throw error;
   }
+}
+
+/** As many as the system has open files for; what cannot be is said at the start, and refused to CONFIG SET. */
+function limitOfClients(config: ConfigService, log: Log): number {
+  const openFiles = openFilesLimit();
+  const most = clientsThatFit(openFiles);
+  const { maxclients } = config.values;
+  if (most < 1) {
+    throw new CairnError(
+      'ERR',
+      `the system allows ${openFiles} open files, of which Cairn keeps ${reservedFiles(openFiles)}`,
+      {
+        hint: 'Allow more: ulimit -n, or LimitNOFILE of the service.',
+      },
+    );
+  }
+  if (maxclients > most) {
+    log.warn('fewer clients are served than maxclients says: the system allows too few open files', {
+      maxclients,
+      served: most,
+      openFiles,
+      reserved: reservedFiles(openFiles),
+    });
+  }
+  config.onChange('maxclients', (wanted) => {
+    if (wanted <= most) return;
+    throw new Error(`The operating system is not able to handle the specified number of clients, try with ${most}`);
+  });
+  return most;
 }
 
 function closer(audit: AuditLog): () => Promise<void> {
@@ -124,7 +155,7 @@ async function closeAll(closers: readonly [string, () => Promise<unknown>][], lo
 }
 
 /** Getters where CONFIG SET may change what the server reads anew at each use. */
-function serverSettings(config: ConfigService): ServerSettings {
+function serverSettings(config: ConfigService, mostClients: number): ServerSettings {
   const { values } = config;
   return {
     version: cairnVersion(),
@@ -136,7 +167,7 @@ function serverSettings(config: ConfigService): ServerSettings {
     databases: values.databases,
     tcpKeepaliveSeconds: values.tcp_keepalive,
     get maxclients() {
-      return config.values.maxclients;
+      return Math.min(config.values.maxclients, mostClients);
     },
     get protectedMode() {
       return config.values.protected_mode;

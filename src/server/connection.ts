@@ -181,6 +181,7 @@ export class Connection {
     this.context.counters.outputBytes += bytes.length;
     this.socket.write(bytes);
     if (this.socket.writableLength > 0 || this.accountedOutput > 0) this.measureOutput();
+    this.settleMemory();
   }
 
   // What the session calls.
@@ -207,6 +208,11 @@ export class Connection {
   destroy(): void {
     this.closing = true;
     this.socket.destroy();
+  }
+  /** For what anybody can send: told of, but not each time. */
+  cutOff(event: string): void {
+    this.context.repeated.warn(event, { client: this.session.address });
+    this.destroy();
   }
   /** It holds the most of what there is too much of. */
   evict(fields: Fields): void {
@@ -495,9 +501,19 @@ export class Connection {
   }
 }
 
-/** Tells a client that it may not come in. */
+/** Sockets that were told so and are not closed yet: they are no clients, and must not take the files of those. */
+const MOST_LINGERING = 64;
+let lingering = 0;
+
+/** Tells a client that it may not come in; closed at once, unheard, when many hear it already. */
 export function turnAway(socket: Socket, error: CairnError): void {
   socket.on('error', () => {});
+  if (lingering >= MOST_LINGERING) {
+    socket.destroy();
+    return;
+  }
+  lingering++;
+  socket.once('close', () => lingering--);
   socket.setTimeout(1000, () => socket.destroy());
   socket.resume();
   socket.write(encodeReply(error, 2));

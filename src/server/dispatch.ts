@@ -151,10 +151,7 @@ export class Dispatcher {
 
   private refuseUnknown(connection: Connection, argv: Buffer[]): void {
     if (httpWords.has((argv[0] as Buffer).toString('latin1').toLowerCase())) {
-      this.services.log.warn('HTTP request on the data port: connection closed', {
-        client: connection.session.address,
-      });
-      connection.destroy();
+      connection.cutOff('HTTP request on the data port: connection closed');
       return;
     }
     const { name } = resolve(argv);

@@ -75,7 +75,7 @@ t.test('what a browser sends closes the connection without an answer', async (t)
     t.equal((await client.rest()).toString(), '');
   }
   t.equal(await (await server.open()).ask('EXISTS', 'http'), ':0');
-  t.equal(records.filter(({ event }) => event.startsWith('HTTP request')).length, 2);
+  t.equal(records.filter(({ event }) => event.startsWith('HTTP request')).length, 1, 'told of once in a while');
 });
 
 t.test('who closes its side still gets the answers to what it sent', async (t) => {

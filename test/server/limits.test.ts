@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Account, ClientMemory } from '../../src/server/client-memory.js';
+import { RepeatedEvents } from '../../src/server/repeated.js';
 import { capturingLog } from '../support/log.js';
 import { multibulk } from '../support/resp.js';
 import { type RawClient, startTestServer, type TestServer } from '../support/server.js';
@@ -289,4 +290,24 @@ t.test('what there is too much of is named, objects before bytes, strangers befo
   memory.set(stranger, 0, 0, false);
   t.equal(memory.heldBytes, 0);
   t.end();
+});
+
+t.test('what strangers cause is logged once in ten seconds, and how often it was', async (t) => {
+  const { log, records } = capturingLog();
+  let nowMs = 0;
+  const repeated = new RepeatedEvents(log, () => nowMs);
+  for (let nth = 0; nth < 1000; nth++) repeated.warn('knocked', { client: `c${nth}` });
+  repeated.warn('another', {});
+  nowMs = 10_000;
+  repeated.warn('knocked', { client: 'later' });
+  nowMs = 20_000;
+  repeated.warn('knocked', { client: 'alone' });
+  t.match(records, [
+    { event: 'knocked', client: 'c0' },
+    { event: 'another' },
+    { event: 'knocked', client: 'later', alsoSince: 999 },
+    { event: 'knocked', client: 'alone' },
+  ]);
+  t.equal(records.length, 4);
+  t.notOk('alsoSince' in (records[3] as object));
 });
