@@ -17,14 +17,25 @@ export interface Served extends Running {
 }
 
 /** `cairn serve` on a free port, with a client; resolves when it is ready. */
-export async function serve(t: Test, args: string[], options: SpawnOptions = {}): Promise<Served> {
+export async function serve(
+  t: Test,
+  args: string[],
+  options: SpawnOptions & { password?: string } = {},
+): Promise<Served> {
   const running = cairn(t, ['serve', '--port', '0', ...args], options);
   const line = await waitFor(() => /^cairn ready on .*:(\d+)\n/.exec(running.stdout()) ?? hasEnded(running), {
     what: 'the ready line',
   });
   if (line === 'ended') throw new Error(`the server ended before it was ready:\n${running.stderr()}`);
   const port = Number(line[1]);
-  const client = new Redis({ port, host: '127.0.0.1', lazyConnect: true, retryStrategy: () => null });
+  const { password } = options;
+  const client = new Redis({
+    ...(password !== undefined && { password }),
+    port,
+    host: '127.0.0.1',
+    lazyConnect: true,
+    retryStrategy: () => null,
+  });
   client.on('error', () => {}); // the server is stopped in these tests
   await client.connect();
   t.teardown(() => client.disconnect());
