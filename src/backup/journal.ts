@@ -7,7 +7,8 @@ import { atomicWriteFile } from '../base/fs.js';
 
 export interface Journal<T> {
   read(): Promise<T[]>;
-  append(record: T): Promise<void>;
+  /** `durable`: a power cut must not lose it either. */
+  append(record: T, durable?: boolean): Promise<void>;
   rewrite(records: T[]): Promise<void>;
   /** Waits for appends in flight. */
   close(): Promise<void>;
@@ -34,7 +35,7 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
         return isRecord(value) ? [value] : [];
       });
     },
-    append: (record) =>
+    append: (record, durable = false) =>
       inTurn(async () => {
         const file = await open(path, 'a', 0o600);
         try {
@@ -42,6 +43,7 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
           torn = true;
           await file.appendFile(line);
           torn = false;
+          if (durable) await file.datasync();
         } finally {
           await file.close();
         }
@@ -56,7 +58,7 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
 
 /** A journal whose appends never fail: a full disk must not keep anybody from pruning or restoring. `failed` is told. */
 export function lenientJournal<T>(journal: Journal<T>, failed: (error: unknown) => void): Journal<T> {
-  return { ...journal, append: (record) => journal.append(record).catch(failed) };
+  return { ...journal, append: (record, durable) => journal.append(record, durable).catch(failed) };
 }
 
 /** For a server without a data directory of its own (serve --data-dir): nothing outlives it. */

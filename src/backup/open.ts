@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import type { WallClock } from '../base/clock.js';
+import { faultPoint } from '../base/fault-points.js';
 import { removeTree } from '../base/fs.js';
 import type { Database, FileLock, OpenOptions } from '../engine/types.js';
 import type { KeyspaceKind, KnownPosition, LivePort, Position } from '../keyspace/port.js';
@@ -41,13 +42,13 @@ export async function openBackupService(options: OpenBackupOptions): Promise<Bac
       : lenientJournal(fileJournal(join(directory.path, 'operations.jsonl'), isOperationRecord), (error) =>
           log.warn('an operation could not be noted in operations.jsonl', { error }),
         );
-  const { operations, interrupted } = await Operations.open(journal, clock);
-  for (const record of interrupted) {
-    log.warn('an operation was interrupted by a stop of the server', { operation: record.operation, ids: record.ids });
-    for (const path of record.paths) {
+  const { operations, interrupted } = await Operations.open(journal, clock, async ({ operation, ids, paths }) => {
+    log.warn('an operation was interrupted by a stop of the server', { operation, ids });
+    await faultPoint('interrupted-found');
+    for (const path of paths) {
       await removeTree(path).catch((error: unknown) => log.warn('leftovers could not be removed', { path, error }));
     }
-  }
+  });
   const repository = new Repository({
     store,
     databaseId: () => directory?.live?.database_id ?? null,

@@ -127,16 +127,21 @@ export class Operations {
     this.#nextNumber = nextNumber;
   }
 
-  /** Reads the journal, closes what a crash left open (returned, so that the caller removes its paths), compacts it. */
+  /**
+   * Reads the journal, closes what a crash left open, compacts it. `clear` removes what such an operation left: before it counts
+   * as closed, because a start that is killed in between would leave that to nobody.
+   */
   static async open(
     journal: Journal<OperationRecord>,
     clock: WallClock,
+    clear: (interrupted: OperationRecord) => Promise<void>,
   ): Promise<{ operations: Operations; interrupted: OperationRecord[] }> {
     const byNumber = new Map<number, OperationRecord>();
     for (const record of await journal.read()) byNumber.set(record.number, record);
     const interrupted: OperationRecord[] = [];
     for (const record of byNumber.values()) {
       if (record.status !== 'running') continue;
+      await clear(record);
       interrupted.push(structuredClone(record));
       record.status = 'err';
       record.finishedAtUs = clock.nowUs();
@@ -232,11 +237,14 @@ export class Operations {
     await this.#journal.append(record);
   }
 
-  /** Names more backups of a running operation, once they are known. */
+  /**
+   * Names more backups of a running operation, once they are known, and what is to be removed when it never ends. What is made
+   * after that can only be found again by this record, so it is durable first.
+   */
   async about(operation: Operation, ids: number[], paths: string[] = []): Promise<void> {
     operation.record.ids = ids;
     operation.record.paths = [...operation.record.paths, ...paths];
-    await this.#journal.append(operation.record);
+    await this.#journal.append(operation.record, paths.length > 0);
   }
 
   exclusive(): Operation | null {

@@ -16,6 +16,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Every point there is, in the order in which an operation reaches them. */
 export const faultPointNames = [
+  // start
+  'interrupted-found',
   // create
   'checkpoint-made',
   'file-copied',

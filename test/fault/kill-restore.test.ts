@@ -77,3 +77,19 @@ for (const point of ['files-staged', 'replayed', 'proven']) {
     await again.stop();
   });
 }
+
+t.test('C19: a start that is killed before it removed what RESTORE TO left leaves that to the next one', async (t) => {
+  const dir = scratch(t);
+  const armed = await startServer(t, { dir, env: { CAIRN_FAULT_POINTS: 'files-staged=kill' } });
+  const client = await armed.client();
+  await client.set('a', '1');
+  await admin(client, 'CREATE');
+  await t.rejects(client.call('ADMIN.BACKUP', 'RESTORE', '1', 'TO', 'drill'));
+  await armed.process.ended;
+  t.equal((await readdir(`${dir}/restores`)).length, 1);
+  await t.rejects(startServer(t, { dir, env: { CAIRN_FAULT_POINTS: 'interrupted-found=kill' } }));
+  t.equal((await readdir(`${dir}/restores`)).length, 1);
+  const again = await startServer(t, { dir });
+  t.same(await readdir(`${dir}/restores`), []);
+  await again.stop();
+});
