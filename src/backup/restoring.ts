@@ -46,9 +46,11 @@ export class Restoring {
     const { operations } = this.#parts;
     const context = this.#context();
     if (request.backup === 'PREVIOUS') {
-      return operations.start({ operation: 'restore', exclusive: true }, (operation) =>
-        restorePrevious(context, request, operation),
-      );
+      return operations.start({ operation: 'restore', exclusive: true }, async (operation) => {
+        const record = await restorePrevious(context, request, operation);
+        this.#log('previous database restored', record);
+        return record;
+      });
     }
     const { backup, target } = request;
     // With a target, LATEST is no backup yet: the base is chosen when the way is planned.
@@ -97,7 +99,7 @@ export class Restoring {
     operation: Operation,
     run: (source: Source) => Promise<RestoreRecord>,
   ): Promise<RestoreRecord> {
-    const { repository, operations, log } = this.#parts;
+    const { repository, operations } = this.#parts;
     let entry = asked;
     try {
       const source = await this.#source(request, asked, operation);
@@ -105,14 +107,7 @@ export class Restoring {
         entry = repository.catalog.get(source.id) ?? asked;
         if (asked === null) await operations.about(operation, [source.id]);
         const record = await run(source);
-        log.info('backup restored', {
-          id: source.id,
-          target: record.target,
-          sequence: record.sequence,
-          commitsReplayed: record.commits_replayed,
-          durationMs: record.duration_ms,
-          downtimeMs: record.downtime_ms,
-        });
+        this.#log('backup restored', record);
         await this.#noteRestored(source.id, record);
         return record;
       } finally {
@@ -123,6 +118,18 @@ export class Restoring {
       if (!operation.signal.aborted && entry !== null) await this.#noteDamage(entry, request, error);
       throw error;
     }
+  }
+
+  #log(event: string, record: RestoreRecord): void {
+    this.#parts.log.info(event, {
+      ...(record.id === null ? {} : { id: record.id }),
+      target: record.target,
+      sequence: record.sequence,
+      ...(record.timeline_new === null ? {} : { timeline: record.timeline, timelineNew: record.timeline_new }),
+      commitsReplayed: record.commits_replayed,
+      durationMs: record.duration_ms,
+      downtimeMs: record.downtime_ms,
+    });
   }
 
   async #noteRestored(id: number, record: RestoreRecord): Promise<void> {

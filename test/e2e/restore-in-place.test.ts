@@ -230,6 +230,7 @@ t.test('PREVIOUS goes back and forth, each time keeping what it leaves', async (
   await client.set('state', 'fourth');
   t.match(await admin(client, 'CREATE'), { timeline: 5 });
   await server.stop();
+  t.equal(server.stderr().split('previous database restored').length, 4, 'the log has each of the three');
   const again = await startServer(t, { dir: server.dir });
   t.equal(await (await again.client()).get('state'), 'fourth');
   t.match(await admin(await again.client(), 'RESTORE', 'PREVIOUS', 'DRYRUN'), { timeline: 4 });
