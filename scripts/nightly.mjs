@@ -38,6 +38,12 @@ const checks = [
     minutes: 45,
     about: 'a start on every damage to every file of a repository, then flipped bits at every byte of small files',
   },
+  {
+    name: 'soak',
+    source: 'test/fault/soak.test.ts',
+    minutes: 60,
+    about: 'a built server that is killed, cut off from power and stopped under load: nothing that it answered is lost',
+  },
 ];
 
 /** Beyond its minutes a check may finish the round that it is in. */

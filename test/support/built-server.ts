@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { Redis, type RedisOptions } from 'ioredis';
-import type { Test } from 'tap';
+import type { Owner } from './owner.js';
 import { freePort } from './ports.js';
 import { type Ended, type Running, runToEnd, start } from './processes.js';
 import { scratch } from './scratch.js';
@@ -49,28 +49,37 @@ const ofTests = { CAIRN_SEED: undefined, CAIRN_MINUTES: undefined, CAIRN_RUNS: u
 const program = join(process.cwd(), 'dist', 'cli', 'main.js');
 
 /** Starts it and waits until it accepts connections; an error with what it said when it ends before that. */
-export async function startServer(t: Test, options: ServerOptions = {}): Promise<Server> {
+export async function startServer(t: Owner, options: ServerOptions = {}): Promise<Server> {
   const dir = options.dir ?? scratch(t);
   for (let attempt = 1; ; attempt += 1) {
-    const port = options.port ?? (await freePort());
-    const place = options.dataDir === undefined ? ['--dir', dir] : ['--data-dir', options.dataDir];
-    const command = [process.execPath, program, 'serve', '--port', String(port), ...place, ...(options.args ?? [])];
-    const running = start(t, command, { env: { ...ofTests, ...options.env } });
-    if (await isReady(running, options.readyTimeoutMs ?? 20_000)) return serverOf(t, running, port, dir);
+    const { running, port } = await launchServer(t, { ...options, dir });
+    if (await untilReady(running, options.readyTimeoutMs ?? 20_000)) return serverOf(t, running, port, dir);
     const said = running.stderr();
     const portTaken = options.port === undefined && /EADDRINUSE/.test(said) && attempt < 5;
     if (!portTaken) throw new Error(`the server ended before it was ready; it said:\n${said}`);
   }
 }
 
+/** Starts it and waits for nothing. */
+export async function launchServer(
+  t: Owner,
+  options: ServerOptions & { dir: string },
+): Promise<{ running: Running; port: number }> {
+  const port = options.port ?? (await freePort());
+  const place = options.dataDir === undefined ? ['--dir', options.dir] : ['--data-dir', options.dataDir];
+  const command = [process.execPath, program, 'serve', '--port', String(port), ...place, ...(options.args ?? [])];
+  return { running: start(t, command, { env: { ...ofTests, ...options.env } }), port };
+}
+
 /** Runs `serve` where it must refuse to start: exit code and output. */
-export async function failToStart(t: Test, args: string[], env: Record<string, string> = {}) {
+export async function failToStart(t: Owner, args: string[], env: Record<string, string> = {}) {
   const running = start(t, [process.execPath, program, 'serve', ...args], { env: { ...ofTests, ...env } });
   const ended = await running.ended;
   return { code: ended.code, stdout: running.stdout(), stderr: running.stderr() };
 }
 
-async function isReady(running: Running, timeoutMs: number): Promise<boolean> {
+/** Whether it got ready; false: it ended before. */
+export async function untilReady(running: Running, timeoutMs: number): Promise<boolean> {
   let over = false;
   void running.ended.then(() => {
     over = true;
@@ -83,7 +92,7 @@ async function isReady(running: Running, timeoutMs: number): Promise<boolean> {
   return /^cairn ready on /m.test(running.stdout());
 }
 
-function serverOf(t: Test, running: Running, port: number, dir: string): Server {
+export function serverOf(t: Owner, running: Running, port: number, dir: string): Server {
   return {
     port,
     dir,

@@ -1,6 +1,6 @@
 /** Child programs of a test: started with their output kept, awaited with a limit, never left behind. */
 import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
-import type { Test } from 'tap';
+import type { Owner } from './owner.js';
 
 export interface Ended {
   code: number | null;
@@ -25,7 +25,7 @@ export interface SpawnOptions {
 }
 
 /** Starts a program; what is left of it when the test ends is killed. */
-export function start(t: Test, command: string[], options: SpawnOptions = {}): Running {
+export function start(t: Owner, command: string[], options: SpawnOptions = {}): Running {
   const [program = '', ...args] = command;
   const child = spawn(program, args, {
     cwd: options.cwd,

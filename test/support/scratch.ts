@@ -2,14 +2,14 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Test } from 'tap';
+import type { Owner } from './owner.js';
 
 export interface Tree {
   [name: string]: string | Uint8Array | Tree;
 }
 
 /** A fresh directory that holds these files; an object is a directory. */
-export function scratch(t: Test, tree: Tree = {}): string {
+export function scratch(t: Owner, tree: Tree = {}): string {
   const root = realpathSync(mkdtempSync(join(tmpdir(), 'cairn-test-')));
   t.teardown(() => rmSync(root, { recursive: true, force: true }));
   fill(root, tree);

@@ -1,0 +1,482 @@
+/**
+ * The crash soak: a built server under load and operation, ended again and again, and everything that it promised checked after
+ * every start.
+ *
+ *   directory      a fresh data directory, its settings drawn from the seed; after some lives the next one
+ *     life         start → look at what is there → load and operation → an end
+ *       end        kill -9 at a random moment (also while it starts or stops), at an armed fault point, a power cut, SIGTERM
+ *
+ * Every role of every life draws from a stream of its own, so a seed gives the same decisions whatever the timing; how many of
+ * them are reached, and what they meet, timing decides.
+ */
+import { mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
+import { faultPointNames } from '../../../src/base/fault-points.js';
+import { formatTime } from '../../../src/base/time.js';
+import { Random } from '../../property/support/random.js';
+import { launchServer, type Server, serverOf, untilReady } from '../built-server.js';
+import { Belongings } from '../owner.js';
+import type { Ended, Running } from '../processes.js';
+import {
+  descriptors,
+  infoFields,
+  lookAtRestored,
+  memoryBytes,
+  requireAgreement,
+  requireClaims,
+  requireNothingHeld,
+  requireNothingLeft,
+  requirePromises,
+} from './checks.js';
+import { commit, startLoad } from './load.js';
+import { Operator } from './operator.js';
+import { buildSyncedFiles, SyncedFiles } from './power-cut.js';
+import { Report } from './report.js';
+import { readLog, requireLogged, requireQuietLog } from './server-log.js';
+import { readLive, requireKnown } from './states.js';
+import { isGone, Violation } from './violation.js';
+import { World } from './world.js';
+
+export interface SoakOptions {
+  seed: number;
+  /** null: turned while it runs. */
+  durability: 'always' | 'everysec' | 'no' | null;
+  /** An empty directory of its own. */
+  dir: string;
+  /** True when it is enough. */
+  isOver: (lives: number) => boolean;
+  say: (line: string) => void;
+  /** Of one life; default: some seconds, and now and then long enough for memory and descriptors to tell. */
+  longestLoadMs?: number;
+}
+
+type End = 'kill' | 'kill while starting' | 'kill while stopping' | 'kill at a fault point' | 'power cut' | 'stop';
+
+interface LifePlan {
+  end: End;
+  /** Of load, before the end. */
+  loadMs: number;
+  faultPoint: { name: string; spec: string } | null;
+  checksClaims: boolean;
+}
+
+/** How much longer what is armed may take to be reached. */
+const FAULT_POINT_MS = 5000;
+const READY_MS = 60_000;
+const STOP_MS = 40_000;
+const MAX_DIRECTORY_BYTES = 1 << 30;
+const MAX_RSS_BYTES = 1 << 30;
+/** everysec: a second, and what a machine that does much else may add to it. */
+const EVERYSEC_LOSS_MS = 5000;
+
+export class Soak {
+  readonly report: Report;
+  readonly #options: SoakOptions;
+  readonly #library: string;
+  #lives = 0;
+  #directory: Directory | null = null;
+
+  constructor(options: SoakOptions) {
+    this.#options = options;
+    this.report = new Report(options.seed, options.durability ?? 'turned');
+    mkdirSync(options.dir, { recursive: true });
+    this.#library = buildSyncedFiles(options.dir);
+  }
+
+  get lately(): readonly string[] {
+    return this.#directory?.lately ?? [];
+  }
+
+  /** Leaves no server behind. */
+  async abandon(): Promise<void> {
+    await this.#directory?.abandon();
+  }
+
+  /** Until it is over, or until something is not as it must be: then the directory stays, and a Violation is thrown. */
+  async run(): Promise<void> {
+    for (let nth = 0; !this.#options.isOver(this.#lives); nth += 1) {
+      const path = join(this.#options.dir, `data-${nth}`);
+      this.#directory = new Directory(this.#options, this.#library, nth, path, this.report);
+      await this.#directory.run(() => {
+        this.#lives += 1;
+        this.report.json.starts += 1;
+        return !this.#options.isOver(this.#lives);
+      });
+      rmSync(path, { recursive: true });
+    }
+  }
+}
+
+function stream(seed: number, ...parts: (string | number)[]): Random {
+  let hash = 0x811c9dc5 ^ seed;
+  for (const byte of Buffer.from(parts.join(' '))) hash = Math.imul(hash ^ byte, 0x01000193);
+  return new Random(hash >>> 0);
+}
+
+class Directory {
+  readonly #options: SoakOptions;
+  readonly #nth: number;
+  readonly #data: string;
+  readonly #journal: string;
+  readonly #world: World;
+  readonly #synced: SyncedFiles;
+  readonly #settings: string[];
+  readonly #durability: string;
+  readonly #lives: number;
+  #life = 0;
+  #lastEnd: End | null = null;
+  /** When the power went, since somebody looked last: what a start finds may be less than was answered. */
+  #cutUs: number | null = null;
+
+  constructor(
+    options: SoakOptions,
+    library: string,
+    nth: number,
+    path: string,
+    readonly report: Report,
+  ) {
+    const random = stream(options.seed, nth, 'directory');
+    this.#options = options;
+    this.#nth = nth;
+    this.#data = join(path, 'data');
+    this.#journal = path;
+    mkdirSync(this.#data, { recursive: true });
+    this.#synced = new SyncedFiles(library, join(path, 'synced-files'));
+    this.#lives = 12 + random.int(40);
+    this.#durability = options.durability ?? random.pick(['always', 'everysec', 'no', 'everysec']);
+    const varies = { durability: options.durability === null && random.once(2), archive: random.once(3) };
+    this.#world = new World(this.#data, report, varies);
+    const settings = {
+      'log.format': 'json',
+      durability: this.#durability,
+      write_buffer_size: random.pick(['1mb', '1mb', '4mb', '64mb']),
+      cache_size: '16mb',
+      'backup.retention.max_count': String(4 + random.int(6)),
+      'backup.wal.interval': random.pick(['100ms', '300ms', '1s']),
+      'backup.wal.retention': random.pick(['15s', '40s', '2m']),
+      'restore.keep_previous': random.pick(['3s', '20s']),
+    };
+    this.#settings = Object.entries(settings).flatMap(([name, value]) => ['--set', `${name}=${value}`]);
+    report.json.directories += 1;
+  }
+
+  async run(goesOn: () => boolean): Promise<void> {
+    try {
+      while (this.#life < this.#lives) {
+        await this.#live(this.#plan());
+        this.#life += 1;
+        this.#measure();
+        if (!goesOn() || this.#bytes > MAX_DIRECTORY_BYTES) break;
+      }
+      await this.#live({ end: 'stop', loadMs: 0, faultPoint: null, checksClaims: true });
+    } catch (error) {
+      writeFileSync(join(this.#journal, 'lately.txt'), `${this.lately.join('\n')}\n`);
+      writeFileSync(join(this.#journal, 'stderr.txt'), this.#lastWords);
+      if (!(error instanceof Violation))
+        throw new Violation(`the soak failed: ${(error as Error).stack}`, { cause: error });
+      throw error;
+    }
+  }
+
+  async abandon(): Promise<void> {
+    await this.#belongings.letGo();
+  }
+
+  #lastWords = '';
+  #belongings = new Belongings();
+  #killedByUs = false;
+
+  /** What was done last. */
+  get lately(): readonly string[] {
+    return this.#world.lately;
+  }
+
+  #random(role: string): Random {
+    return stream(this.#options.seed, this.#nth, this.#life, role);
+  }
+
+  #plan(): LifePlan {
+    const random = this.#random('plan');
+    const ends: End[] = [
+      ...Array<End>(8).fill('kill'),
+      ...Array<End>(7).fill('kill at a fault point'),
+      ...Array<End>(5).fill('power cut'),
+      ...Array<End>(3).fill('stop'),
+      'kill while starting',
+      'kill while stopping',
+    ];
+    const end = random.pick(ends);
+    const { longestLoadMs } = this.#options;
+    const isLong = random.once(12) && longestLoadMs === undefined;
+    const loadMs = isLong ? 8000 + random.int(12_000) : 200 + random.int(longestLoadMs ?? 3500);
+    const name = random.pick(faultPointNames);
+    const nth = 1 + random.int(random.pick([1, 1, 4, 12]));
+    const faultPoint =
+      end === 'kill at a fault point' ? { name, spec: `${name}=kill${nth === 1 ? '' : `:${nth}`}` } : null;
+    return { end, loadMs, faultPoint, checksClaims: random.once(3) };
+  }
+
+  // ── one life ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #live(plan: LifePlan): Promise<void> {
+    const world = this.#world;
+    world.note(`life ${this.#life}: ${JSON.stringify(plan)}`);
+    this.#killedByUs = false;
+    world.created = [];
+    world.restoredInPlace = 0;
+    world.archiveOn = true;
+    const belongings = new Belongings();
+    this.#belongings = belongings;
+    let running: Running | null = null;
+    try {
+      const env: Record<string, string | undefined> = {
+        ...this.#synced.env,
+        CAIRN_FAULT_POINTS: plan.faultPoint?.spec,
+      };
+      const launched = await launchServer(belongings, { dir: this.#data, args: this.#settings, env });
+      running = launched.running;
+      const isUp = await this.#isUp(running, plan);
+      if (isUp) await this.#serve(serverOf(belongings, running, launched.port, this.#data), plan);
+      const ended = await this.#awaitEnd(running, plan);
+      this.#noteEnd(ended, plan);
+      const records = readLog(running.stderr());
+      requireQuietLog(records, world.hadArchiveOff);
+      requireLogged(records, world.created, world.restoredInPlace);
+    } finally {
+      this.#lastWords = running?.stderr() ?? '';
+      await belongings.letGo();
+      this.#synced.absorb();
+    }
+    if (plan.end === 'power cut') this.#cutPower();
+  }
+
+  /** False: it ended before it was ready, as it was to. */
+  async #isUp(running: Running, plan: LifePlan): Promise<boolean> {
+    if (plan.end === 'kill while starting') {
+      await delay(this.#random('start').int(600));
+      this.#kill(running);
+      return false;
+    }
+    const isReady = await untilReady(running, READY_MS);
+    if (!isReady && plan.faultPoint === null)
+      throw new Violation(`the server ended before it was ready: ${running.stderr()}`);
+    return isReady;
+  }
+
+  async #serve(server: Server, plan: LifePlan): Promise<void> {
+    const failures: unknown[] = [];
+    // A fault point may be reached at any time.
+    const goneIsFine = (error: unknown): void => {
+      if (isGone(error) && plan.faultPoint !== null) return;
+      failures.push(error);
+    };
+    try {
+      const client = await server.client();
+      await this.#look(client, plan, server);
+      if (plan.loadMs > 0) await this.#underLoad(server, plan, failures);
+    } catch (error) {
+      goneIsFine(error);
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  /** What the last life left, before anybody writes. */
+  async #look(client: Redis, plan: LifePlan, server: Server): Promise<void> {
+    const world = this.#world;
+    const { line } = world;
+    const info = await infoFields(client);
+    const timeline = Number(info.get('timeline'));
+    await this.#lookAtData(client, timeline);
+    world.timelines.add(timeline);
+    line.durability = this.#durability;
+    await lookAtRestored(world);
+    await requirePromises(world, client, !removes(world.unanswered));
+    world.unanswered.clear();
+    await requireNothingLeft(world);
+    await requireAgreement(world, client);
+    if (plan.checksClaims) {
+      const random = this.#random('claims');
+      await requireClaims(world, new Operator(world, client, random, `claims-${this.#life}`), random);
+    } else line.unproven.length = 0;
+    this.report.most('rssBytes', memoryBytes(server.pid));
+  }
+
+  async #lookAtData(client: Redis, timeline: number): Promise<void> {
+    const { history, line } = this.#world;
+    if (line.head === 0) {
+      await commit(client, { history, line }, [{ kind: 'flush-all' }]);
+      line.settle(line.head, timeline);
+      return;
+    }
+    const what = `the live state after ${this.#lastEnd}`;
+    const id = requireKnown(history, await readLive(client), { head: line.head, timeline: null, what });
+    this.report.json.liveStatesCompared += 1;
+    if (!line.isMoving && timeline !== line.timeline) {
+      throw new Violation(`${what}: timeline ${timeline}, it was ${line.timeline} and nothing was restored`);
+    }
+    if (this.#cutUs !== null && !line.isMoving && !history.has(id, line.head)) {
+      this.#requireAllowedLoss(id, this.#cutUs);
+      line.settle(id, timeline);
+    } else line.found(id, timeline);
+    this.#cutUs = null;
+  }
+
+  /** What a power cut took: nothing of `always`, about a second of `everysec`, anything of `no` that came after the last of those. */
+  #requireAllowedLoss(id: number, atUs: number): void {
+    const { history, line } = this.#world;
+    const lost = [...history.beyond(line.head, id)].filter(({ ackedUs }) => ackedUs !== null);
+    for (const commit of lost) {
+      const { ackedUs, durability } = commit;
+      const lostMs = Math.round((atUs - (ackedUs ?? atUs)) / 1000);
+      if (durability === 'always') {
+        throw new Violation(
+          `a power cut took commit ${commit.id}, acknowledged ${lostMs} ms before under durability always`,
+        );
+      }
+      if (durability === 'everysec') {
+        if (lostMs > EVERYSEC_LOSS_MS)
+          throw new Violation(`a power cut took commit ${commit.id}, acknowledged ${lostMs} ms before under everysec`);
+        const { powerCuts } = this.report.json;
+        powerCuts.longestLossMs = Math.max(powerCuts.longestLossMs, lostMs);
+      }
+      commit.lost = true;
+      this.report.lostToPower(durability ?? 'turned meanwhile', 1);
+    }
+  }
+
+  async #underLoad(server: Server, plan: LifePlan, failures: unknown[]): Promise<void> {
+    const world = this.#world;
+    const { history, line } = world;
+    const over = new AbortController();
+    const failed = (error: unknown): void => {
+      failures.push(error);
+      over.abort();
+    };
+    const acknowledgedBefore = history.size;
+    const load = await startLoad({
+      ...{ client: () => server.client(), history, line, failed },
+      random: (role) => this.#random(role),
+    });
+    const changing = new Operator(world, await server.client(), this.#random('changes'), `changes-${this.#life}`);
+    const looking = new Operator(world, await server.client(), this.#random('looks'), `looks-${this.#life}`);
+    const repeat = async (step: () => Promise<void>): Promise<void> => {
+      try {
+        while (!over.signal.aborted) await step();
+      } catch (error) {
+        if (!isGone(error)) failed(error);
+      }
+    };
+    const operating = Promise.all([repeat(() => changing.change(load)), repeat(() => looking.look())]);
+    const isArmed = plan.faultPoint !== null;
+    // What is armed gets more time to be reached.
+    const timer = delay(isArmed ? plan.loadMs + FAULT_POINT_MS : plan.loadMs, undefined, { signal: over.signal }).catch(
+      () => undefined,
+    );
+    await Promise.race([timer, server.process.ended]);
+    this.report.most(
+      'fileDescriptors',
+      server.process.child.exitCode === null && server.process.child.signalCode === null
+        ? descriptorsOf(server.pid)
+        : 0,
+    );
+    if (plan.end === 'stop') {
+      // In order: nobody is cut off in the middle.
+      over.abort();
+      await operating;
+      load.resume();
+      await load.stop();
+      await this.#requireFlat(server);
+    } else if (plan.end !== 'kill while stopping') this.#kill(server.process);
+    else {
+      server.process.child.kill('SIGTERM');
+      await delay(this.#random('stop').int(400));
+      this.#kill(server.process);
+    }
+    over.abort();
+    if (plan.end !== 'stop') {
+      await server.process.ended;
+      load.resume();
+      await Promise.all([operating, load.stop()]);
+    }
+    this.report.json.commitsAcknowledged += history.acknowledgedSince(acknowledgedBefore);
+  }
+
+  async #requireFlat(server: Server): Promise<void> {
+    const bytes = memoryBytes(server.pid);
+    this.report.most('rssBytes', bytes);
+    if (bytes > MAX_RSS_BYTES) throw new Violation(`the server has ${bytes} bytes in memory`);
+    await requireNothingHeld(this.#world, server.pid);
+  }
+
+  // ── ends ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #awaitEnd(running: Running, plan: LifePlan): Promise<Ended> {
+    if (plan.end === 'stop') return running.end('SIGTERM', STOP_MS);
+    this.#kill(running);
+    return running.ended;
+  }
+
+  #kill({ child }: Running): void {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    this.#killedByUs = true;
+    child.kill('SIGKILL');
+  }
+
+  #noteEnd({ code, signal }: Ended, plan: LifePlan): void {
+    const { report } = this;
+    const isClean = code === 0 && signal === null;
+    if (plan.end === 'stop' ? !isClean : signal !== 'SIGKILL' && !(plan.end === 'kill while stopping' && isClean)) {
+      throw new Violation(`${plan.end}: the server ended with code ${code}, signal ${signal}`);
+    }
+    const isReached = plan.faultPoint !== null && !this.#killedByUs;
+    if (signal === 'SIGKILL' && !isReached && !this.#killedByUs)
+      throw new Violation('the server was killed by somebody else');
+    this.#lastEnd = plan.end;
+    if (plan.end === 'power cut') this.#cutUs ??= Date.now() * 1000;
+    const isPlain = plan.end === 'kill at a fault point' && !isReached;
+    report.ended(isClean && plan.end === 'kill while stopping' ? 'stop' : isPlain ? 'kill' : plan.end);
+    if (isReached) report.killedAt(plan.faultPoint?.name ?? '');
+  }
+
+  #cutPower(): void {
+    const cut = this.#synced.cut(this.#data, this.#random('cut'));
+    this.#world.note(`power cut: ${cut.names.join(', ')}`);
+    const { powerCuts } = this.report.json;
+    powerCuts.cuts += 1;
+    powerCuts.filesCut += cut.files;
+    powerCuts.bytesCut += cut.bytes;
+  }
+
+  // ── size ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #bytes = 0;
+
+  #measure(): void {
+    this.#bytes = directoryBytes(this.#data);
+    this.report.most('directoryBytes', this.#bytes);
+    this.report.most('soakRssBytes', process.memoryUsage.rss());
+    this.#options.say(`${formatTime(Date.now() * 1000)} ${this.report.progress()}`);
+  }
+}
+
+/** What a pid has open; 0 when it is gone in this moment. */
+function descriptorsOf(pid: number): number {
+  try {
+    return descriptors(pid);
+  } catch {
+    return 0;
+  }
+}
+
+/** Whether something that may have removed backups was not answered. */
+function removes(unanswered: ReadonlySet<string>): boolean {
+  return [...unanswered].some((words) => /^(CREATE|DELETE|PRUNE|WAIT|what CREATE)/.test(words));
+}
+
+function directoryBytes(path: string): number {
+  return readdirSync(path, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .reduce((total, entry) => total + statSync(join(entry.parentPath, entry.name)).size, 0);
+}
