@@ -88,6 +88,8 @@ export class Catalog {
   #running: Promise<void> | null = null;
   #queued: Promise<void> | null = null;
   #stateWrites: Promise<unknown> = Promise.resolve();
+  /** Being removed: there for nobody any more, though memory may still have them. */
+  readonly #going = new Set<number>();
 
   constructor(store: Store, log: Log) {
     this.#store = store;
@@ -113,11 +115,11 @@ export class Catalog {
 
   /** Oldest first. */
   entries(): BackupEntry[] {
-    return [...this.#entries.values()].sort((a, b) => a.id - b.id);
+    return [...this.#entries.values()].filter(({ id }) => !this.#going.has(id)).sort((a, b) => a.id - b.id);
   }
 
   get(id: number): BackupEntry | null {
-    return this.#entries.get(id) ?? null;
+    return this.#going.has(id) ? null : (this.#entries.get(id) ?? null);
   }
 
   latestComplete(): BackupEntry | null {
@@ -198,8 +200,8 @@ export class Catalog {
    */
   async updateState(id: number, writable: boolean, change: (state: BackupState) => BackupState): Promise<void> {
     const write = async (): Promise<void> => {
-      const entry = this.#entries.get(id);
-      if (entry === undefined) return;
+      const entry = this.get(id);
+      if (entry === null) return;
       const next = change(entry.state);
       if (!writable) {
         const beside = this.#states.get(id)?.value.state ?? null;
@@ -215,12 +217,33 @@ export class Catalog {
     await this.refresh();
   }
 
-  /** Before its manifest goes: a crash after that leaves a state that may go as well. */
-  async markGoing(id: number): Promise<void> {
-    await this.#inTurn(async () => {
-      const entry = this.#entries.get(id);
-      if (entry !== undefined) await this.#store.put(stateKey(id), encodeState({ ...entry.state, transient: true }));
-    });
+  /**
+   * Removes a backup's manifest. From when this is called nobody begins to read the backup, and nobody writes its state again:
+   * without a manifest that would look as if somebody had lost it. Where the manifest stays, so does the backup.
+   */
+  async removeManifest(id: number): Promise<void> {
+    this.#going.add(id);
+    try {
+      await this.#inTurn(async () => {
+        await this.#markGoing(id);
+        await this.#store.delete(manifestKey(id));
+      });
+    } catch (error) {
+      this.#going.delete(id);
+      throw error;
+    }
+  }
+
+  /** A crash after its manifest went leaves a state that may go as well. */
+  async #markGoing(id: number): Promise<void> {
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    try {
+      await this.#store.put(stateKey(id), encodeState({ ...entry.state, transient: true }));
+    } catch (error) {
+      // On a full disk it cannot be said that the manifest goes; it goes all the same.
+      this.#log.warn('that a backup goes could not be noted in its state', { id, error });
+    }
   }
 
   async #inTurn(write: () => Promise<void>): Promise<void> {
@@ -239,6 +262,7 @@ export class Catalog {
     const entries = new Map<number, BackupEntry>();
     for (const [id, { value }] of manifests) entries.set(id, this.#entry(id, value, states.get(id)?.value));
     this.#entries = entries;
+    for (const id of this.#going) if (!manifests.has(id)) this.#going.delete(id);
   }
 
   async #load<T>(

@@ -5,7 +5,7 @@
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { parseTime } from '../base/time.js';
-import { fileKey, manifestKey, stateKey } from '../format/index.js';
+import { fileKey, stateKey } from '../format/index.js';
 import type { Log } from '../observability/log.js';
 import type { BackupEntry } from './catalog.js';
 import { collectGarbage } from './garbage.js';
@@ -17,19 +17,16 @@ import { decideRetention, type RetentionPolicy } from './retention.js';
 /** Removes backups whose removal was decided; returns the bytes that became free. */
 async function removeBackups(
   repository: Repository,
+  operations: Operations,
   ids: readonly number[],
   log: Log,
 ): Promise<{ removed: number[]; freed: number }> {
   const removed: number[] = [];
   for (const id of ids) {
     await repository.inTurn(async () => {
-      // A PIN may have come since the decision.
-      if (repository.catalog.get(id)?.state.pinned !== false) return;
-      // On a full disk it cannot be said that the manifest goes; it goes all the same.
-      await repository.catalog
-        .markGoing(id)
-        .catch((error: unknown) => log.warn('that a backup goes could not be noted in its state', { id, error }));
-      await repository.store.delete(manifestKey(id));
+      // Since the decision a PIN may have come, or somebody who reads it.
+      if (repository.catalog.get(id)?.state.pinned !== false || userOf(operations, id) !== null) return;
+      await repository.catalog.removeManifest(id);
       removed.push(id);
     });
     if (!removed.includes(id)) continue;
@@ -82,7 +79,7 @@ export async function deleteBackup(
 ): Promise<DeleteRecord> {
   await repository.catalog.refresh();
   requireDeletable(repository, operations, id, force);
-  const { removed, freed } = await removeBackups(repository, [id], log);
+  const { removed, freed } = await removeBackups(repository, operations, [id], log);
   if (removed.length === 0) requireDeletable(repository, operations, id, force);
   return {
     deleted: removed,
@@ -122,7 +119,7 @@ export async function prune(
     .reverse();
   const { removed, freed } = dryRun
     ? { removed: going, freed: await wouldFree(repository, going) }
-    : await removeBackups(repository, going, log);
+    : await removeBackups(repository, operations, going, log);
   return {
     deleted: removed,
     kept: entries.map(({ id }) => id).filter((id) => !removed.includes(id)),

@@ -77,9 +77,11 @@ export async function resolveBackup(repository: Repository, reference: BackupRef
   );
 }
 
-/** The entry as it is now: its state may have changed since it was resolved. */
-export function currentEntry(repository: Repository, entry: BackupEntry): BackupEntry {
-  return repository.catalog.get(entry.id) ?? entry;
+/** The entry as it is now: its state may have changed since it was resolved, or it may be gone. */
+export function currentEntry(repository: Repository, { id }: BackupEntry): BackupEntry {
+  const entry = repository.catalog.get(id);
+  if (entry === null) throw notFound(id);
+  return entry;
 }
 
 export function verifyContext(parts: BackupParts): VerifyContext {
