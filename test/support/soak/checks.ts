@@ -204,7 +204,7 @@ export async function requireNothingHeld(world: World, pid: number): Promise<voi
         path.startsWith(`${world.dir}/`) &&
         path !== join(world.dir, live) &&
         !path.startsWith(join(world.dir, live, '/')) &&
-        !/\/(LOCK|operations\.jsonl|LIVE)$/.test(path),
+        !/\/(LOCK|audit\.jsonl)$/.test(path),
     );
   const held = await settled(look);
   if (held.length > 0)
