@@ -33,6 +33,12 @@ const checks = [
     about: 'every command with any arguments on the built server: one well-formed reply each, and nobody else notices',
   },
   {
+    name: 'random-redis',
+    source: 'test/commands/random-redis.test.ts',
+    minutes: 10,
+    about: 'random data commands of two clients, to Cairn and to redis-server: the same replies, the same keys left',
+  },
+  {
     name: 'repository-sweep',
     source: 'test/fault/repository-sweep-start.test.ts',
     minutes: 45,

@@ -2,7 +2,7 @@
 import { CairnError } from '../base/errors.js';
 import type { DataCommand } from './command.js';
 import { integer } from './integers.js';
-import { rangeWithin } from './string-parts.js';
+import { clampedRange, rangeWithin } from './string-parts.js';
 import { syntaxError, word } from './words.js';
 
 const EMPTY = Buffer.alloc(0);
@@ -62,9 +62,15 @@ function unitOf(arg: Buffer | undefined): boolean {
   return unit === 'BIT';
 }
 
-/** Bits of the string, inclusive; null: the range is empty. */
-function bitRange(bytes: Buffer, start: number, end: number, inBits: boolean): { start: number; end: number } | null {
-  const range = rangeWithin(inBits ? bytes.length * 8 : bytes.length, start, end);
+/** Bits of the string, inclusive; null: the range is empty. `within` is rangeWithin or clampedRange. */
+function bitRange(
+  within: typeof rangeWithin,
+  bytes: Buffer,
+  start: number,
+  end: number,
+  inBits: boolean,
+): { start: number; end: number } | null {
+  const range = within(inBits ? bytes.length * 8 : bytes.length, start, end);
   if (range === null || inBits) return range;
   return { start: range.start * 8, end: range.end * 8 + 7 };
 }
@@ -80,7 +86,7 @@ const bitcount: DataCommand = {
     const { bytes } = value;
     const start = startText === undefined ? 0 : Number(integer(startText));
     const end = endText === undefined ? -1 : Number(integer(endText));
-    const range = bitRange(bytes, start, end, unitOf(unit));
+    const range = bitRange(rangeWithin, bytes, start, end, unitOf(unit));
     return range === null ? 0 : count(bytes, range.start, range.end);
   },
 };
@@ -101,14 +107,15 @@ const bitpos: DataCommand = {
     const [key, bitText, startText, endText, unit] = args as [Buffer, Buffer, Buffer?, Buffer?, Buffer?];
     const bit = integer(bitText);
     if (bit !== 0 && bit !== 1) throw new CairnError('ERR', 'The bit argument must be 1 or 0.');
+    const value = tx.get(database, key);
+    if (value === undefined) return bit === 1 ? -1 : 0;
     if (args.length > 5) throw syntaxError();
     const start = startText === undefined ? 0 : Number(integer(startText));
     const inBits = unitOf(unit);
     const end = endText === undefined ? -1 : Number(integer(endText));
-    const value = tx.get(database, key);
-    if (value === undefined) return bit === 1 ? -1 : 0;
     const { bytes } = value;
-    const range = bitRange(bytes, start, end, inBits);
+    // Not as in BITCOUNT: -1 -5 of one byte is that byte.
+    const range = bitRange(clampedRange, bytes, start, end, inBits);
     if (range === null) return -1;
     const found = firstBit(bytes, bit, range.start, range.end);
     if (found !== null) return found;

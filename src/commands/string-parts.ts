@@ -40,7 +40,11 @@ const getrange = (name: string): DataCommand => ({
 
 /** Both ends inclusive, negative ones counted from the end; null: nothing lies between them. */
 export function rangeWithin(length: number, start: number, end: number): { start: number; end: number } | null {
-  if (start < 0 && end < 0 && start > end) return null;
+  return start < 0 && end < 0 && start > end ? null : clampedRange(length, start, end);
+}
+
+/** The same without that rule: both ends before the string are its first place. */
+export function clampedRange(length: number, start: number, end: number): { start: number; end: number } | null {
   const from = Math.max(0, start < 0 ? length + start : start);
   const to = Math.min(length - 1, Math.max(0, end < 0 ? length + end : end));
   return from > to || length === 0 ? null : { start: from, end: to };
