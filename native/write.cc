@@ -47,14 +47,21 @@ class BatchCheck : public rocksdb::WriteBatch::Handler {
 class WriteWorker : public Worker {
  public:
   WriteWorker(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags)
-      : Worker(handle), env_(env), flags_(flags), rep_(BytesOf(rep)) {
-    // Referenced, not copied: the bytes stay where they are until the pool thread has taken them.
+      : Worker(handle), env_(env), flags_(flags) {
+    if (rep.IsArray()) {
+      const auto pieces = rep.As<Napi::Array>();
+      for (uint32_t i = 0; i < pieces.Length(); i++) pieces_.push_back(BytesOf(pieces.Get(i)));
+    } else {
+      pieces_.push_back(BytesOf(rep));
+    }
+    // Referenced, not copied: the bytes stay where they are until the pool thread has taken them. An array keeps its
+    // pieces; whoever gave it does not change it.
     napi_create_reference(env, rep, 1, &buffer_);
   }
 
  protected:
   rocksdb::Status Execute() override {
-    rocksdb::WriteBatch batch(rep_.ToString());
+    rocksdb::WriteBatch batch(TakeBytes());
     BatchCheck check;
     const rocksdb::Status sound = batch.Iterate(&check);
     if (!sound.ok()) return rocksdb::Status::InvalidArgument(sound.ToString());
@@ -70,9 +77,19 @@ class WriteWorker : public Worker {
   void Finished() override { napi_delete_reference(env_, buffer_); }
 
  private:
+  // The one copy of them that is made before RocksDB's own.
+  std::string TakeBytes() const {
+    size_t size = 0;
+    for (const rocksdb::Slice& piece : pieces_) size += piece.size();
+    std::string bytes;
+    bytes.reserve(size);
+    for (const rocksdb::Slice& piece : pieces_) bytes.append(piece.data(), piece.size());
+    return bytes;
+  }
+
   napi_env env_;
   uint32_t flags_;
-  rocksdb::Slice rep_;
+  std::vector<rocksdb::Slice> pieces_;
   napi_ref buffer_ = nullptr;
 };
 

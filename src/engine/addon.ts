@@ -52,7 +52,7 @@ export interface NativeDatabase {
   get(key: Buffer, snapshot: number): Promise<Buffer | undefined>;
   /** u32le length and value per key, length 0xffffffff for a missing one. */
   multiGet(keys: Buffer[]): Promise<Buffer>;
-  write(rep: Buffer, flags: number): Promise<void>;
+  write(rep: Buffer | readonly Buffer[], flags: number): Promise<void>;
   iterate(
     gte: Buffer | undefined,
     lt: Buffer | undefined,

@@ -105,7 +105,10 @@ export class RocksDatabase implements Database {
     return this.#run('read', async () => unpack(await this.#native.multiGet(keys), keys.length));
   }
 
-  write(rep: Buffer, options?: { sync?: boolean; disableWal?: boolean; lowPriority?: boolean }): Promise<void> {
+  write(
+    rep: Buffer | readonly Buffer[],
+    options?: { sync?: boolean; disableWal?: boolean; lowPriority?: boolean },
+  ): Promise<void> {
     let flags = 0;
     if (options !== undefined) {
       if (options.sync === true) flags |= WRITE_SYNC;

@@ -197,8 +197,11 @@ export interface Database {
   getCached(key: Buffer): Buffer | undefined | null;
   get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined>;
   multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]>;
-  /** Applies a WriteBatch representation (see BatchBuilder), atomically. */
-  write(rep: Buffer, options?: { sync?: boolean; disableWal?: boolean; lowPriority?: boolean }): Promise<void>;
+  /** Applies a WriteBatch representation (see BatchBuilder), in one piece or in several that follow each other, atomically. */
+  write(
+    rep: Buffer | readonly Buffer[],
+    options?: { sync?: boolean; disableWal?: boolean; lowPriority?: boolean },
+  ): Promise<void>;
   iterate(options?: IterateOptions): BlockIterator;
   snapshot(): Snapshot;
   latestSequence(): number;

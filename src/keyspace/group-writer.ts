@@ -242,7 +242,7 @@ export class GroupWriter {
     group.mapAfter = this.map;
     const { stateKey } = this.host.layout;
     if (stateKey !== null) this.batch.put(stateKey, encodeState(group.stateAfter, !this.map.isPlain));
-    group.rep = this.batch.finish();
+    group.rep = this.batch.finishPieces();
     // A moment that no commit has: a cut between this group and the next has a time of its own.
     this.host.clock.next();
   }
@@ -257,7 +257,7 @@ export class GroupWriter {
 
   private async write(group: WriteGroup): Promise<void> {
     try {
-      await this.host.openDatabase.write(group.rep as Buffer, {
+      await this.host.openDatabase.write(group.rep as Buffer[], {
         sync: this.host.syncEachWrite,
       });
     } catch (error) {

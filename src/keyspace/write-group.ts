@@ -11,7 +11,7 @@ import type { State } from './state-record.js';
 
 export class WriteGroup {
   /** The finished batch; set when the group is sealed. */
-  rep: Buffer | null = null;
+  rep: Buffer[] | null = null;
   /** null: deleted. */
   private readonly records = new Map<string, Buffer | null>();
   /** Slots whose earlier content is gone, one bit each. */

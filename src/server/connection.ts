@@ -68,6 +68,7 @@ interface ConnectionCounters {
 
 const noRequests: Buffer[][] = [];
 const noArguments: readonly Buffer[] = [];
+const taken: Buffer[] = [];
 const nothing = (): void => {};
 
 export class Connection {
@@ -99,7 +100,7 @@ export class Connection {
   private softSinceMs: number | null = null;
   /** The chunk that the requests at hand lie in. */
   private chunkBytes = 0;
-  /** The request that runs or was run last. */
+  /** The request that goes on in the background, or is held. */
   private argv: readonly Buffer[] = noArguments;
   readonly account = new Account();
 
@@ -157,8 +158,8 @@ export class Connection {
   }
 
   /** The request that was dispatched last may not run now: `goOn` dispatches it again. */
-  hold(): void {
-    this.next--;
+  hold(argv: Buffer[]): void {
+    this.requests[--this.next] = argv;
     this.blocked = true;
   }
 
@@ -171,6 +172,7 @@ export class Connection {
   resume(reply: Reply, durable: Promise<void> | null): void {
     this.turn(() => {
       this.blocked = false;
+      this.argv = noArguments;
       if (!this.socket.destroyed) this.answer(reply, durable);
     });
   }
@@ -313,9 +315,11 @@ export class Connection {
     while (!this.blocked && !this.throttled && !this.closing) {
       const argv = this.requests[this.next];
       if (argv !== undefined) {
-        this.next++;
+        // A large request is let go as soon as its command does.
+        this.requests[this.next++] = taken;
         this.argv = argv;
         this.context.dispatcher.dispatch(this, argv);
+        if (!this.blocked) this.argv = noArguments;
       } else if (!this.decode()) {
         return;
       }

@@ -112,7 +112,7 @@ export class Dispatcher {
       session.lastCommand = entry.name;
       this.admit(entry, connection, argv);
       if (this.pause.holds !== 'nothing' && this.isHeld(entry, session.transaction)) {
-        connection.hold();
+        connection.hold(argv);
         this.pause.hold(connection);
         return;
       }
@@ -253,6 +253,7 @@ export class Dispatcher {
     const { connection, entry } = running;
     this.count(running, reply);
     if (entry.audit !== 'never') this.trail.ended(connection, reply, durable);
+    connection.dataCall.clear();
     connection.answer(reply, durable);
   }
 

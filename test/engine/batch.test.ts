@@ -100,6 +100,37 @@ t.test('a merged batch splits at its log data, and its parts re-apply with exact
   );
 });
 
+t.test('large values are pieces of their own, which are not copied, and together are the same batch', async (t) => {
+  const values = [1, 65_535, 65_536, 3, 200_000, 65_536, 0].map((length, nth) => Buffer.alloc(length, nth + 1));
+  const [pieces, whole] = [new BatchBuilder(), new BatchBuilder()];
+  for (const batch of [pieces, whole]) {
+    for (const [nth, value] of values.entries()) {
+      batch.logData(bytes(`commit ${nth}`));
+      batch.put(bytes(`large:${nth}`), value);
+    }
+  }
+  const length = pieces.byteLength;
+  const parts = pieces.finishPieces();
+  const rep = whole.finish();
+  t.equal(length, rep.length);
+  t.ok(Buffer.concat(parts).equals(rep));
+  for (const value of values) t.equal(parts.includes(value), value.length >= 65_536, `${value.length} bytes`);
+  t.equal([...decodeBatch(rep)].length, 2 * values.length);
+
+  pieces.put(bytes('after'), bytes('v'));
+  t.equal(batchCount(pieces.finish()), 1, 'the builder starts over');
+  t.ok(Buffer.concat(parts).equals(rep), 'and leaves alone what it gave away');
+  pieces.put(bytes('dropped'), Buffer.alloc(100_000));
+  pieces.reset();
+  pieces.put(bytes('kept'), bytes('v'));
+  t.match([...decodeBatch(pieces.finish())], [{ key: bytes('kept') }]);
+
+  const db = await database(t);
+  await db.write(parts);
+  for (const [nth, value] of values.entries())
+    t.ok((await db.get(bytes(`large:${nth}`)))?.equals(value), `value ${nth}`);
+});
+
 t.test('records ahead of the first log data are a part without any', (t) => {
   const batch = new BatchBuilder();
   batch.put(bytes('a'), bytes('1'));
