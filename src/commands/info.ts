@@ -1,9 +1,10 @@
 /** INFO and TIME: how the server is, in Redis's fields where Redis has them. INFO answers while data is not served. */
-import { arch, platform, release } from 'node:os';
+import { arch, platform, release, totalmem } from 'node:os';
 import type { Transaction } from '../keyspace/transaction.js';
 import { type Reply, Verbatim } from '../resp/reply.js';
 import type { Call, Command, ServerCommand, Services } from './command.js';
 import { COMPATIBLE_REDIS_VERSION } from './connection.js';
+import { rocksdbFields } from './info-rocksdb.js';
 
 type Fields = Record<string, string | number>;
 
@@ -30,6 +31,8 @@ const sections: Record<string, (facts: Facts) => Fields> = {
   stats: statsFields,
   replication: replicationFields,
   cpu: cpuFields,
+  modules: () => ({}),
+  rocksdb: ({ services: { keyspace } }) => rocksdbFields(keyspace.database),
   commandstats: commandFields,
   errorstats: errorFields,
   latencystats: latencyFields,
@@ -150,33 +153,58 @@ function clientFields({ services: { server } }: Facts): Fields {
     client_recent_max_input_buffer: input,
     client_recent_max_output_buffer: output,
     blocked_clients: blocked,
+    tracking_clients: 0,
+    cluster_connections: 0,
   };
 }
 
 function memoryFields({ services: { keyspace, server } }: Facts): Fields {
   const { rss, heapUsed, external } = process.memoryUsage();
+  // The system's mark of the peak may lag behind.
+  const peak = Math.max(rss, process.resourceUsage().maxRSS * 1024);
   const { database } = keyspace;
   const rocks = (name: string) =>
     database === null || database.closed ? 0 : Number(database.property(`rocksdb.${name}`) ?? 0);
   return {
     used_memory: rss,
-    used_memory_human: `${(rss / 1024 / 1024).toFixed(2)}M`,
+    used_memory_human: human(rss),
     used_memory_rss: rss,
+    used_memory_rss_human: human(rss),
+    used_memory_peak: peak,
+    used_memory_peak_human: human(peak),
+    used_memory_peak_perc: `${((100 * rss) / peak).toFixed(2)}%`,
     used_memory_heap: heapUsed,
     used_memory_buffers: external,
     rocksdb_block_cache_bytes: rocks('block-cache-usage'),
     rocksdb_memtable_bytes: rocks('cur-size-all-mem-tables'),
     rocksdb_table_readers_bytes: rocks('estimate-table-readers-mem'),
     mem_clients_normal: server.clientBytes,
+    total_system_memory: totalmem(),
+    total_system_memory_human: human(totalmem()),
     maxmemory: 0,
+    maxmemory_human: human(0),
     maxmemory_policy: 'noeviction',
   };
+}
+
+/** As Redis writes sizes for people. */
+function human(bytes: number): string {
+  const units = ['K', 'M', 'G', 'T'];
+  let value = bytes;
+  let unit = 'B';
+  for (const next of units) {
+    if (value < 1024) break;
+    value /= 1024;
+    unit = next;
+  }
+  return unit === 'B' ? `${bytes}B` : `${value.toFixed(2)}${unit}`;
 }
 
 function persistenceFields({ services: { keyspace }, backup }: Facts): Fields {
   const loading = keyspace.unavailable?.code === 'LOADING';
   return {
     loading: loading ? 1 : 0,
+    async_loading: 0,
     loading_eta_seconds: loading ? 1 : 0,
     ...backup.persistence,
     writes_refused: keyspace.writesRefused?.line ?? '',
@@ -211,15 +239,26 @@ function auditFields({ services: { audit } }: Facts): Fields {
   };
 }
 
-function statsFields({ services: { server } }: Facts): Fields {
-  const { counters, statistics } = server;
+function statsFields({ services: { server, keyspace } }: Facts): Fields {
+  const { counters, statistics, bytesPerSecond } = server;
+  const { hits, misses, expired } = keyspace.lookups;
   return {
     total_connections_received: counters.connectionsReceived,
     total_commands_processed: statistics.commandsProcessed,
     instantaneous_ops_per_sec: server.commandsPerSecond,
     total_net_input_bytes: counters.inputBytes,
     total_net_output_bytes: counters.outputBytes,
+    instantaneous_input_kbps: (bytesPerSecond.input / 1024).toFixed(2),
+    instantaneous_output_kbps: (bytesPerSecond.output / 1024).toFixed(2),
     rejected_connections: counters.connectionsRejected,
+    expired_keys: expired,
+    evicted_keys: 0,
+    keyspace_hits: hits,
+    keyspace_misses: misses,
+    pubsub_channels: 0,
+    pubsub_patterns: 0,
+    latest_fork_usec: 0,
+    total_forks: 0,
     total_error_replies: statistics.errorReplies,
     evicted_clients: counters.evictedClients,
     client_query_buffer_limit_disconnections: counters.queryLimitDisconnections,
@@ -228,12 +267,25 @@ function statsFields({ services: { server } }: Facts): Fields {
 }
 
 function replicationFields({ services: { server } }: Facts): Fields {
-  return { role: 'master', connected_slaves: 0, master_replid: server.runId, master_repl_offset: 0 };
+  return {
+    role: 'master',
+    connected_slaves: 0,
+    master_failover_state: 'no-failover',
+    master_replid: server.runId,
+    master_repl_offset: 0,
+    repl_backlog_active: 0,
+  };
 }
 
 function cpuFields(): Fields {
   const { system, user } = process.cpuUsage();
-  return { used_cpu_sys: (system / 1e6).toFixed(6), used_cpu_user: (user / 1e6).toFixed(6) };
+  return {
+    used_cpu_sys: (system / 1e6).toFixed(6),
+    used_cpu_user: (user / 1e6).toFixed(6),
+    // There are none: work goes to threads.
+    used_cpu_sys_children: '0.000000',
+    used_cpu_user_children: '0.000000',
+  };
 }
 
 function commandFields({ services: { server } }: Facts): Fields {

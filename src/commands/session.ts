@@ -135,6 +135,7 @@ export interface ServerControl {
   readonly version: string;
   /** Over the last second. */
   readonly commandsPerSecond: number;
+  readonly bytesPerSecond: { readonly input: number; readonly output: number };
   readonly startedAtMs: number;
   /** 0: no plain TCP. */
   readonly port: number;

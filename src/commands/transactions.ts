@@ -9,6 +9,7 @@ import type { KeyRef, Outcome } from '../keyspace/keyspace.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import { nullArray, OK, type Reply } from '../resp/reply.js';
 import type { Command, ServerCommand, Services } from './command.js';
+import { countsLookups } from './lookups.js';
 import { rightsAtExec } from './rights.js';
 import { isServed } from './served.js';
 import type { QueuedCommand, QueuedTransaction, Session } from './session.js';
@@ -185,9 +186,12 @@ function runQueued(
   tx: Transaction,
   services: Services,
   session: Session,
-  { command, args, name }: QueuedCommand,
+  { command, args, name, spec }: QueuedCommand,
 ): Reply {
-  if (command.kind === 'data') return command.run(tx, args, session);
+  if (command.kind === 'data') {
+    tx.counting = countsLookups(spec);
+    return command.run(tx, args, session);
+  }
   const call = { session, services, args };
   if (command.runQueued !== undefined) return command.runQueued(tx, call);
   const reply = command.run(call);

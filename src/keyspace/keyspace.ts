@@ -27,6 +27,8 @@ export interface Keyspace extends LivePort {
   setReadOnly(on: boolean): Promise<void>;
   /** While it is on no key is removed because its time has come; a read does not see it all the same. */
   holdExpiry(on: boolean): void;
+  /** Lookups that counted, and keys removed because their time had come; CONFIG RESETSTAT sets them to zero. */
+  readonly lookups: { hits: number; misses: number; expired: number };
   readonly position: Position;
   /** Changes when the database is exchanged: a MULTI that was begun before it must not run after it. */
   readonly generation: number;

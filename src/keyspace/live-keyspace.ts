@@ -55,6 +55,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private storageError: CairnError | null = null;
   private readOnly = false;
   expiryHeld = false;
+  readonly lookups = { hits: 0, misses: 0, expired: 0 };
   private begun: boolean;
   private closing: Promise<void> | null = null;
   /** Settles when the running exchange is over, null: none runs. */
@@ -156,6 +157,9 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       tx.end();
     }
     if (tx.missed !== null) return null;
+    this.lookups.hits += tx.hits;
+    this.lookups.misses += tx.misses;
+    this.lookups.expired += tx.expired;
     const group = tx.dirty ? this.writer.append(tx) : tx.seen;
     return { value, durable: group === null ? null : group.settled };
   }

@@ -50,6 +50,11 @@ const INDEX_ABOVE = 8;
 export class LiveTransaction implements Transaction {
   nowMs = 0;
   active = false;
+  counting = false;
+  hits = 0;
+  misses = 0;
+  /** Keys whose removal, because their time had come, is in the draft. */
+  expired = 0;
   /** The main key that has to be fetched, null: none. */
   missed: Buffer | null = null;
   /** The newest group not yet written of which something was seen. */
@@ -79,6 +84,10 @@ export class LiveTransaction implements Transaction {
   begin(nowMs: number, resident: ReadonlyMap<string, Buffer | null> | null): void {
     this.nowMs = nowMs;
     this.active = true;
+    this.counting = false;
+    this.hits = 0;
+    this.misses = 0;
+    this.expired = 0;
     this.missed = null;
     this.seen = null;
     if (this.entries.length > 0) this.entries = [];
@@ -105,6 +114,7 @@ export class LiveTransaction implements Transaction {
 
   get(database: number, key: Buffer): Value | undefined {
     const record = this.current(this.slotOf(database), key);
+    if (this.counting) this.countLookup(record !== null);
     return record === null ? undefined : this.view.layout.decode(record);
   }
 
@@ -211,6 +221,7 @@ export class LiveTransaction implements Transaction {
     if (this.view.writesRefused === null && !this.view.expiryHeld) {
       const entry = this.entry(slot, key);
       entry.record = null;
+      this.expired++;
       this.count(slot, -1);
     }
     return null;
@@ -241,6 +252,11 @@ export class LiveTransaction implements Transaction {
     if (this.index !== null) this.index.set(entry.id, entry);
     else if (this.entries.length > INDEX_ABOVE) this.index = new Map(this.entries.map((each) => [each.id, each]));
     return entry;
+  }
+
+  private countLookup(hit: boolean): void {
+    if (hit) this.hits++;
+    else this.misses++;
   }
 
   private find(id: string): DraftEntry | undefined {

@@ -30,6 +30,8 @@ export interface ScanPage {
 export interface Transaction {
   /** Unix ms, the same for the whole transaction. */
   readonly nowMs: number;
+  /** Whether `get` counts for INFO's keyspace_hits and keyspace_misses; off at the beginning. */
+  counting: boolean;
   /** undefined: no such key (an expired one is gone: its removal joins this commit). */
   get(database: number, key: Buffer): Value | undefined;
   /** Bytes of the records that stand for the key in the database, before compression; undefined: no such key. */

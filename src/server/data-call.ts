@@ -4,6 +4,7 @@
  * made per command.
  */
 import type { DataCommand } from '../commands/command.js';
+import { countsLookups } from '../commands/lookups.js';
 import type { CommandSpec } from '../commands/spec.js';
 import type { KeyRef } from '../keyspace/keyspace.js';
 import type { Transaction } from '../keyspace/transaction.js';
@@ -23,7 +24,10 @@ export class DataCall {
   readonly keys: () => KeyRef[];
 
   constructor(session: ClientSession) {
-    this.body = (tx) => (this.command as DataCommand).run(tx, this.args, session);
+    this.body = (tx) => {
+      tx.counting = countsLookups(this.spec as CommandSpec);
+      return (this.command as DataCommand).run(tx, this.args, session);
+    };
     this.keys = () => keyRefs(this.spec as CommandSpec, this.argv, session.database);
   }
 

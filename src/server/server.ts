@@ -80,6 +80,8 @@ class RunningServer implements Server, ListenerHost {
   private tick: NodeJS.Timeout | null = null;
   commandsPerSecond = 0;
   private commandsAtTick = 0;
+  bytesPerSecond = { input: 0, output: 0 };
+  private bytesAtTick = { input: 0, output: 0 };
   private stopping: Promise<void> | null = null;
   private listening = false;
   private shutdownAsked = false;
@@ -123,6 +125,12 @@ class RunningServer implements Server, ListenerHost {
     this.tick = setInterval(() => {
       this.commandsPerSecond = Math.max(0, this.statistics.commandsProcessed - this.commandsAtTick);
       this.commandsAtTick = this.statistics.commandsProcessed;
+      const { inputBytes: input, outputBytes: output } = this.counters;
+      this.bytesPerSecond = {
+        input: Math.max(0, input - this.bytesAtTick.input),
+        output: Math.max(0, output - this.bytesAtTick.output),
+      };
+      this.bytesAtTick = { input, output };
       this.closeIdle();
       for (const connection of this.connections) connection.checkSoftLimit();
     }, TICK_MS);
@@ -170,7 +178,9 @@ class RunningServer implements Server, ListenerHost {
     this.statistics.reset();
     this.dispatcher.resetCounts();
     Object.assign(this.counters, { connectionsReceived: 0, connectionsRejected: 0, inputBytes: 0, outputBytes: 0 });
+    Object.assign(this.services.keyspace.lookups, { hits: 0, misses: 0, expired: 0 });
     this.commandsAtTick = 0;
+    this.bytesAtTick = { input: 0, output: 0 };
   }
 
   commandCounts(): Iterable<CommandCount> {
