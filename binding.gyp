@@ -21,6 +21,7 @@
         "native/records.cc",
         "native/replay.cc",
         "native/status.cc",
+        "native/value-cache.cc",
         "native/wal.cc",
         "native/worker.cc",
         "native/write.cc"

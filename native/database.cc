@@ -47,6 +47,9 @@ class OpenWorker : public Worker {
 
   Napi::Value Result(Napi::Env env) override {
     auto handle = std::make_shared<Handle>(environment_, std::move(db_));
+    // A secondary changes when it catches up, and is not written to.
+    const bool caches = request_.value_cache_bytes > 0 && request_.mode != OpenMode::kSecondary;
+    if (caches) handle->values = ValueCache::Make(request_.value_cache_bytes);
     return Data(env)->database.New({Napi::External<std::shared_ptr<Handle>>::New(env, &handle)});
   }
 
@@ -71,6 +74,7 @@ class CloseWorker : public Worker, public CloseRequest {
  public:
   static Napi::Value Request(Napi::Env env, const std::shared_ptr<Handle>& handle) {
     if (!handle->IsOpen()) return Rejected(env, Closed());
+    handle->values.reset();
     auto* worker = new CloseWorker(handle);
     const Napi::Promise promise = Prepare(env, worker);
     handle->Close(worker);
@@ -122,6 +126,7 @@ Napi::Function Database::Define(Napi::Env env) {
                       InstanceMethod<&Database::LatestSequence>("latestSequence"),
                       InstanceMethod<&Database::Property>("property"),
                       InstanceMethod<&Database::Statistics>("statistics"),
+                      InstanceMethod<&Database::ValueCacheState>("valueCache"),
                       InstanceMethod<&Database::Flush>("flush"),
                       InstanceMethod<&Database::FlushWal>("flushWal"),
                       InstanceMethod<&Database::SyncWal>("syncWal"),
@@ -160,31 +165,36 @@ Napi::Value Database::Close(const Napi::CallbackInfo& info) { return CloseWorker
 Napi::Value Database::GetCached(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!RequireOpen(env)) return env.Undefined();
+  const rocksdb::Slice key = BytesOf(info[0]);
+  rocksdb::Slice known;
+  ValueCache* values = handle_->values.get();
+  if (values != nullptr && values->Get(key, &known)) return ToSlab(info, known);
   pinned_.Reset();
   rocksdb::DB* db = handle_->db();
-  const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), BytesOf(info[0]), &pinned_);
+  const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
   if (status.IsNotFound()) return Napi::Number::New(env, kNotFound);
   if (status.IsIncomplete()) return Napi::Number::New(env, kOnDisk);
   if (!status.ok()) {
     ThrowStatus(env, status);
     return env.Undefined();
   }
-  const size_t size = pinned_.size();
   Napi::Value result;
-  if (size > kSlabValueMax) {
-    result = Napi::Buffer<char>::Copy(env, pinned_.data(), size);
+  if (pinned_.size() > kSlabValueMax) {
+    result = Napi::Buffer<char>::Copy(env, pinned_.data(), pinned_.size());
   } else {
-    const rocksdb::Slice slab = BytesOf(info[1]);
-    const size_t offset = info[2].As<Napi::Number>().Uint32Value();
-    if (offset > slab.size() || slab.size() - offset < size) {
-      result = Napi::Number::New(env, kSlabFull);
-    } else {
-      std::memcpy(const_cast<char*>(slab.data()) + offset, pinned_.data(), size);
-      result = Napi::Number::New(env, static_cast<double>(size));
-    }
+    if (values != nullptr) values->Put(key, pinned_);
+    result = ToSlab(info, pinned_);
   }
   pinned_.Reset();  // a pinned block must not outlive the call: the database may be closed before the next
   return result;
+}
+
+Napi::Value Database::ToSlab(const Napi::CallbackInfo& info, rocksdb::Slice value) {
+  const rocksdb::Slice slab = BytesOf(info[1]);
+  const size_t offset = info[2].As<Napi::Number>().Uint32Value();
+  if (offset > slab.size() || slab.size() - offset < value.size()) return Napi::Number::New(info.Env(), kSlabFull);
+  std::memcpy(const_cast<char*>(slab.data()) + offset, value.data(), value.size());
+  return Napi::Number::New(info.Env(), static_cast<double>(value.size()));
 }
 
 Napi::Value Database::Get(const Napi::CallbackInfo& info) {
@@ -287,6 +297,21 @@ Napi::Value Database::Statistics(const Napi::CallbackInfo& info) {
     result.Set(ticker.second,
                Napi::Number::New(env, static_cast<double>(statistics->getTickerCount(ticker.first))));
   }
+  return result;
+}
+
+// valueCache(): { bytes, hits, misses }
+Napi::Value Database::ValueCacheState(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!RequireOpen(env)) return env.Undefined();
+  const ValueCache* values = handle_->values.get();
+  const auto set = [&](Napi::Object* target, const char* name, uint64_t number) {
+    target->Set(name, Napi::Number::New(env, static_cast<double>(number)));
+  };
+  Napi::Object result = Napi::Object::New(env);
+  set(&result, "bytes", values == nullptr ? 0 : values->used());
+  set(&result, "hits", values == nullptr ? 0 : values->hits());
+  set(&result, "misses", values == nullptr ? 0 : values->misses());
   return result;
 }
 

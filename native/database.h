@@ -1,6 +1,6 @@
 // The JavaScript face of one open database. Methods in two groups, by the thread that RocksDB is called on:
 //
-//   calling thread   getCached, snapshot, releaseSnapshot, latestSequence, property, statistics, iterate, updatesSince, commitsSince
+//   calling thread   getCached, snapshot, releaseSnapshot, latestSequence, property, statistics, valueCache, iterate, updatesSince, commitsSince
 //   pool (promise)   everything else
 //
 // Arguments are positional and already checked by src/engine; a closed database is refused here all the same.
@@ -48,6 +48,7 @@ class Database : public Napi::ObjectWrap<Database> {
   Napi::Value LatestSequence(const Napi::CallbackInfo& info);
   Napi::Value Property(const Napi::CallbackInfo& info);
   Napi::Value Statistics(const Napi::CallbackInfo& info);
+  Napi::Value ValueCacheState(const Napi::CallbackInfo& info);
   Napi::Value Flush(const Napi::CallbackInfo& info);
   Napi::Value FlushWal(const Napi::CallbackInfo& info);
   Napi::Value SyncWal(const Napi::CallbackInfo& info);
@@ -62,6 +63,8 @@ class Database : public Napi::ObjectWrap<Database> {
   Napi::Value CatchUp(const Napi::CallbackInfo& info);
   Napi::Value TableProperties(const Napi::CallbackInfo& info);
 
+  // The second half of getCached: its slab and offset are info's.
+  static Napi::Value ToSlab(const Napi::CallbackInfo& info, rocksdb::Slice value);
   // False, with a pending exception, when the database is closed.
   bool RequireOpen(Napi::Env env) const;
 

@@ -27,6 +27,8 @@
 #include <shared_mutex>
 #include <string>
 
+#include "value-cache.h"
+
 namespace cairn {
 
 // Something that holds a part of RocksDB and must let go before the database is deleted.
@@ -121,6 +123,13 @@ class Handle {
   std::atomic<bool> log_failed{false};
   // Any thread. The log could not be synced: RocksDB keeps its writer, and refuses everything through it.
   std::atomic<bool> sync_failed{false};
+
+  // JavaScript thread only. What getCached answers first; null: off, or closing. Every write brings it up to date when it has ended,
+  // before its promise settles: until then it may know the values from before, as RocksDB may.
+  std::unique_ptr<ValueCache> values;
+  // Writes in the pool, and whether two were there at once: then nobody knows which came last.
+  size_t writes_running = 0;
+  bool writes_overlap = false;
 
   // Pool threads. Shared by what lists or opens logs, alone for what unlinks one: RocksDB lists all logs and then opens
   // them one by one, and fails where one has gone in between.

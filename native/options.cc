@@ -53,6 +53,8 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   if (Flag(object, "readOnly", false)) request.mode = OpenMode::kReadOnly;
   if (!request.secondary_path.empty()) request.mode = OpenMode::kSecondary;
 
+  request.value_cache_bytes = Number(object, "valueCacheBytes", 0);
+
   rocksdb::Options& options = request.options;
   options.create_if_missing = Flag(object, "createIfMissing", false);
   options.error_if_exists = Flag(object, "errorIfExists", false);
@@ -65,6 +67,9 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   options.WAL_size_limit_MB = 0;
 
   options.write_buffer_size = Number(object, "writeBufferBytes", 64 << 20);
+  // Whether a new key is there already is asked before it is written: mostly answered without a search in the memtable.
+  options.memtable_whole_key_filtering = true;
+  options.memtable_prefix_bloom_size_ratio = 0.05;
   if (Flag(object, "load", false)) {
     // Sorted once, when it is flushed and in the background, rather than with every insertion; reading it is slow.
     options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();

@@ -16,6 +16,8 @@ struct OpenRequest {
   std::string secondary_path;
   OpenMode mode = OpenMode::kReadWrite;
   rocksdb::Options options;
+  // For getCached; 0: none.
+  size_t value_cache_bytes = 0;
 };
 
 OpenRequest ReadOpenRequest(const Napi::Object& object);

@@ -100,6 +100,11 @@ class ReplayWorker : public RecordsWorker {
       : RecordsWorker(handle, info), batch_bytes_(static_cast<size_t>(info[8].As<Napi::Number>().Int64Value())) {}
 
  protected:
+  void Finished() override {
+    RecordsWorker::Finished();
+    if (handle()->values != nullptr) handle()->values->Clear();
+  }
+
   rocksdb::Status Execute() override {
     rocksdb::Status status = Stands(cursor_.sequence());
     bool taken = true;

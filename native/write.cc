@@ -2,6 +2,9 @@
 // malformed would be an error at every later open. So it is read through once here, in the pool, and refused before.
 #include <rocksdb/write_batch.h>
 
+#include <optional>
+
+#include "batch-walk.h"
 #include "operations.h"
 
 namespace cairn {
@@ -57,6 +60,8 @@ class WriteWorker : public Worker {
     // Referenced, not copied: the bytes stay where they are until the pool thread has taken them. An array keeps its
     // pieces; whoever gave it does not change it.
     napi_create_reference(env, rep, 1, &buffer_);
+    handle->writes_running++;
+    if (handle->writes_running > 1) handle->writes_overlap = true;
   }
 
  protected:
@@ -65,16 +70,23 @@ class WriteWorker : public Worker {
     BatchCheck check;
     const rocksdb::Status sound = batch.Iterate(&check);
     if (!sound.ok()) return rocksdb::Status::InvalidArgument(sound.ToString());
+    batch_.emplace(std::move(batch));
     rocksdb::WriteOptions options;
     options.sync = (flags_ & kSync) != 0;
     options.disableWAL = (flags_ & kDisableWal) != 0;
     options.low_pri = (flags_ & kLowPriority) != 0;
-    const rocksdb::Status written = db()->Write(options, &batch);
+    const rocksdb::Status written = db()->Write(options, &*batch_);
     if (!options.disableWAL) handle()->log_failed = !written.ok();
+    is_written_ = written.ok();
     return written;
   }
 
-  void Finished() override { napi_delete_reference(env_, buffer_); }
+  void Finished() override {
+    UpdateValues();
+    handle()->writes_running--;
+    if (handle()->writes_running == 0) handle()->writes_overlap = false;
+    napi_delete_reference(env_, buffer_);
+  }
 
  private:
   // The one copy of them that is made before RocksDB's own.
@@ -87,10 +99,36 @@ class WriteWorker : public Worker {
     return bytes;
   }
 
+  // What is cached is what was there before: now it is what was written, or unknown where that is not sure.
+  void UpdateValues() {
+    ValueCache* values = handle()->values.get();
+    // Without a batch nothing was written.
+    if (values == nullptr || !batch_) return;
+    const bool is_known = is_written_ && !handle()->writes_overlap;
+    rocksdb::Slice records = batch_->Data();
+    if (records.size() < kBatchHeaderBytes) return;
+    records.remove_prefix(kBatchHeaderBytes);
+    BatchWalk walk(records);
+    for (BatchWalk::Step step = walk.Next(); step != BatchWalk::Step::kEnd; step = walk.Next()) {
+      if (step == BatchWalk::Step::kLogData) continue;
+      if (step == BatchWalk::Step::kMalformed || walk.kind() == BatchWalk::Kind::kDeleteRange) {
+        values->Clear();
+        if (step == BatchWalk::Step::kMalformed) return;
+      } else if (walk.kind() == BatchWalk::Kind::kPut && is_known && !walk.value().empty()) {
+        values->Put(walk.key(), walk.value());
+      } else {
+        values->Erase(walk.key());
+      }
+    }
+  }
+
   napi_env env_;
   uint32_t flags_;
   std::vector<rocksdb::Slice> pieces_;
   napi_ref buffer_ = nullptr;
+  // Kept until it has ended: what is cached is brought up to date from it.
+  std::optional<rocksdb::WriteBatch> batch_;
+  bool is_written_ = false;
 };
 
 }  // namespace

@@ -32,7 +32,9 @@ export interface OpenedData {
  */
 export function databaseOptions(config: ConfigService): OpenOptions {
   return {
-    blockCacheBytes: config.values.cache_size,
+    // Half for the values themselves, half for the blocks that they, and the way to them, are read from.
+    blockCacheBytes: Math.ceil(config.values.cache_size / 2),
+    valueCacheBytes: Math.floor(config.values.cache_size / 2),
     writeBufferBytes: config.values.write_buffer_size,
     walTtlSeconds: 'forever',
     fileChecksum: 'sha256',

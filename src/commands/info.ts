@@ -165,6 +165,7 @@ function memoryFields({ services: { keyspace, server } }: Facts): Fields {
   const { database } = keyspace;
   const rocks = (name: string) =>
     database === null || database.closed ? 0 : Number(database.property(`rocksdb.${name}`) ?? 0);
+  const valueCache = database === null || database.closed ? { bytes: 0, hits: 0, misses: 0 } : database.valueCache();
   return {
     used_memory: rss,
     used_memory_human: human(rss),
@@ -175,6 +176,9 @@ function memoryFields({ services: { keyspace, server } }: Facts): Fields {
     used_memory_peak_perc: `${((100 * rss) / peak).toFixed(2)}%`,
     used_memory_heap: heapUsed,
     used_memory_buffers: external,
+    value_cache_bytes: valueCache.bytes,
+    value_cache_hits: valueCache.hits,
+    value_cache_misses: valueCache.misses,
     rocksdb_block_cache_bytes: rocks('block-cache-usage'),
     rocksdb_memtable_bytes: rocks('cur-size-all-mem-tables'),
     rocksdb_table_readers_bytes: rocks('estimate-table-readers-mem'),

@@ -315,7 +315,7 @@ export const settings = {
   cache_size: setting({
     value: size(MB),
     default: '256mb',
-    doc: 'Memory for blocks of tables that were read.',
+    doc: 'Memory for what was read or written lately: half for values, half for blocks of tables.',
   }),
   write_buffer_size: setting({
     value: size(MB, 4 * GB),

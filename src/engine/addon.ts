@@ -78,6 +78,7 @@ export interface NativeDatabase {
   property(name: string): string | null;
   logUnusable(): boolean;
   statistics(): Record<string, number>;
+  valueCache(): { bytes: number; hits: number; misses: number };
   flush(): Promise<void>;
   flushWal(): Promise<void>;
   syncWal(): Promise<void>;
@@ -99,6 +100,7 @@ export interface NativeOpenOptions {
   createIfMissing?: boolean;
   errorIfExists?: boolean;
   blockCacheBytes?: number;
+  valueCacheBytes?: number;
   writeBufferBytes?: number;
   maxBackgroundJobs?: number;
   keepWal?: boolean;

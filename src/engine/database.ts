@@ -213,6 +213,10 @@ export class RocksDatabase implements Database {
     return this.#runSync('read', () => this.#native.property(name));
   }
 
+  valueCache(): { bytes: number; hits: number; misses: number } {
+    return this.#runSync('read', () => this.#native.valueCache());
+  }
+
   statistics(): Record<string, number> {
     return this.#runSync('read', () => this.#native.statistics());
   }

@@ -6,6 +6,8 @@ export interface OpenOptions {
   readOnly?: boolean;
   /** Bytes for the shared block cache. */
   blockCacheBytes?: number;
+  /** Bytes for values by key, which getCached answers first; default: none. */
+  valueCacheBytes?: number;
   writeBufferBytes?: number;
   maxBackgroundJobs?: number;
   /** RocksDB's own words: 0/0 deletes logs at once; ttl UINT64_MAX (as 'forever') archives and never purges. */
@@ -228,6 +230,8 @@ export interface Database {
   readonly logUnusable: boolean;
   property(name: string): string | null;
   statistics(): Record<string, number>;
+  /** How full the cache of values is, and how often it answered getCached; since the database was opened. */
+  valueCache(): { bytes: number; hits: number; misses: number };
   tableProperties(): Promise<Record<string, Record<string, string | number>>>;
   /** Waits for everything in flight, then closes. Idempotent. */
   close(): Promise<void>;

@@ -170,7 +170,7 @@ function swappedId(id: string, first: number, second: number): string {
 
 async function run(directory: string, steps: Step[]): Promise<void> {
   const clock = new TestClock(1_800_000_000_000_000);
-  const engine = { blockCacheBytes: 1 << 16 };
+  const engine = { blockCacheBytes: 1 << 16, valueCacheBytes: 1 << 16 };
   let opened: Opened = await open(directory, { wallClock: clock }, engine);
   const model = new Model();
   let number = 0;
