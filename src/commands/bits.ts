@@ -2,7 +2,7 @@
 import { CairnError } from '../base/errors.js';
 import type { DataCommand } from './command.js';
 import { integer } from './integers.js';
-import { clampedRange, rangeWithin } from './string-parts.js';
+import { clampedRange } from './string-parts.js';
 import { syntaxError, word } from './words.js';
 
 const EMPTY = Buffer.alloc(0);
@@ -62,15 +62,9 @@ function unitOf(arg: Buffer | undefined): boolean {
   return unit === 'BIT';
 }
 
-/** Bits of the string, inclusive; null: the range is empty. `within` is rangeWithin or clampedRange. */
-function bitRange(
-  within: typeof rangeWithin,
-  bytes: Buffer,
-  start: number,
-  end: number,
-  inBits: boolean,
-): { start: number; end: number } | null {
-  const range = within(inBits ? bytes.length * 8 : bytes.length, start, end);
+/** Bits of the string, inclusive; null: the range is empty. */
+function bitRange(bytes: Buffer, start: number, end: number, inBits: boolean): { start: number; end: number } | null {
+  const range = clampedRange(inBits ? bytes.length * 8 : bytes.length, start, end);
   if (range === null || inBits) return range;
   return { start: range.start * 8, end: range.end * 8 + 7 };
 }
@@ -86,7 +80,9 @@ const bitcount: DataCommand = {
     const { bytes } = value;
     const start = startText === undefined ? 0 : Number(integer(startText));
     const end = endText === undefined ? -1 : Number(integer(endText));
-    const range = bitRange(rangeWithin, bytes, start, end, unitOf(unit));
+    // Said before the unit is looked at, as in Redis.
+    if (start < 0 && end < 0 && start > end) return 0;
+    const range = bitRange(bytes, start, end, unitOf(unit));
     return range === null ? 0 : count(bytes, range.start, range.end);
   },
 };
@@ -115,7 +111,7 @@ const bitpos: DataCommand = {
     const end = endText === undefined ? -1 : Number(integer(endText));
     const { bytes } = value;
     // Not as in BITCOUNT: -1 -5 of one byte is that byte.
-    const range = bitRange(clampedRange, bytes, start, end, inBits);
+    const range = bitRange(bytes, start, end, inBits);
     if (range === null) return -1;
     const found = firstBit(bytes, bit, range.start, range.end);
     if (found !== null) return found;

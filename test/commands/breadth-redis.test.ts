@@ -101,7 +101,7 @@ const tables: Record<string, string[]> = {
     lines('GETBIT', few, ['0', '7', '100', '-1', '4294967295', '4294967296', ...wrong]),
     lines('BITCOUNT', few, ['', '0 -1', '1 2 BIT', '-5 -2 BYTE', '0', '0 x', '0 1 NOPE', '0 1 BIT x']),
     lines('BITPOS', few, ['0', '1', '2', 'x'], ['', '1', '-2 -1', '0 20 BIT', '1 x', '0 1 NOPE']),
-    lines(['BITPOS text 0', 'BITPOS e 1', 'BITCOUNT num'], ['-1', '-2', '-19'], ['-1', '-5', '-20'], ['', 'BIT']),
+    lines(['BITPOS text 0', 'BITPOS e 1', 'BITCOUNT num'], ['-1', '-2', '-19'], ['-1', '-5', '-20'], ['', 'BIT', 'x']),
     lines('BITOP', ['AND', 'OR', 'XOR', 'NOT', 'NOPE'], 'new', ['text', 'text num', 'none', 'e none', '']),
     lines(
       'BITFIELD',

@@ -122,8 +122,8 @@ export const allowedDifferences: readonly AllowedDifference[] = [
     name: 'the-end-of-time',
     commands: 'TTL, PTTL, EXPIRETIME, PEXPIRETIME',
     reason:
-      'An expiry after the year 287396 is kept as one in that year: times are 53 bits here, 63 in Redis. (Redis answers ' +
-      'PTTL of the last ones with a negative number.)',
+      'An expiry after the year 287396 is kept as one in that year: times have 53 bits here, 63 in Redis, which answers ' +
+      'PTTL of the last ones with a negative number.',
     accepts: ([name], ours) =>
       /^P?(TTL|EXPIRETIME)$/.test(name ?? '') &&
       Math.abs(numberOf(ours) * ((name ?? '').startsWith('P') ? 1 : 1000)) > 2 ** 53 - 1e14,
