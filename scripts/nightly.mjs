@@ -39,6 +39,12 @@ const checks = [
     about: 'random data commands of two clients, to Cairn and to redis-server: the same replies, the same keys left',
   },
   {
+    name: 'data-sweep',
+    source: 'test/fault/data-sweep.test.ts',
+    minutes: 20,
+    about: 'a start on every damage to every file of a data directory',
+  },
+  {
     name: 'repository-sweep',
     source: 'test/fault/repository-sweep-start.test.ts',
     minutes: 45,

@@ -9,6 +9,7 @@
  *     staging/ scratch/     hard links of a cut, trial restores of VERIFY DEEP; removed at the next start
  *     operations.jsonl      what ran
  *     repository.json       which repository its backups are in (known-repository.ts)
+ *     closed.json           where the live database stood when it was closed last (closed-note.ts)
  *     raw-state.json        position of a raw keyspace
  *
  * LIVE carries everything that must change in one instant when a restored database takes over: the name, the

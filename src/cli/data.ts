@@ -4,13 +4,14 @@
  * restored. What is wrong with the directory itself (locked, another kind) stops the start.
  */
 import { basename, dirname, join } from 'node:path';
+import { closedNote } from '../backup/closed-note.js';
 import { DataDirectory, isRocksDirectory } from '../backup/data-directory.js';
 import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { makeDirectory, removeTree } from '../base/fs.js';
 import type { ConfigService } from '../config/service.js';
 import { acquireFileLock, openDatabase } from '../engine/index.js';
-import type { Database, FileLock, OpenOptions } from '../engine/types.js';
+import type { Database, OpenOptions } from '../engine/types.js';
 import type { Keyspace } from '../keyspace/keyspace.js';
 import { type KeyspaceOptions, openKeyspace } from '../keyspace/open.js';
 import { readPosition } from '../keyspace/survey.js';
@@ -71,9 +72,17 @@ async function openDataDirectory(dir: string, config: ConfigService, log: Log, c
       // Until the archive was compared with it (serve.ts begins it).
       paused: true,
       reopen: (path) => openDatabase(path, { ...databaseOptions(config), createIfMissing: false }),
+      beforeClose: (closing) => noteWhereClosed(directory, closing, log),
       ...commonOptions(config, log, clock),
     });
-    return { keyspace, directory, scratchDirectory: join(dir, 'scratch'), close: closing(keyspace, lock) };
+    const close = async (): Promise<void> => {
+      try {
+        await keyspace.close();
+      } finally {
+        lock.release();
+      }
+    };
+    return { keyspace, directory, scratchDirectory: join(dir, 'scratch'), close };
   } catch (error) {
     lock.release();
     throw error;
@@ -102,12 +111,11 @@ async function openPlain(path: string, config: ConfigService, log: Log, clock: W
       ...commonOptions(config, log, clock),
     });
     const scratchDirectory = join(dirname(path), `.${basename(path)}.scratch`);
-    const close = closing(keyspace, null);
     return {
       keyspace,
       directory: null,
       scratchDirectory,
-      close: () => close().then(() => removeTree(scratchDirectory)),
+      close: () => keyspace.close().then(() => removeTree(scratchDirectory)),
     };
   } catch (error) {
     await database.close();
@@ -138,7 +146,13 @@ async function openLive(
   try {
     const database = await openDatabase(livePath, { ...databaseOptions(config), createIfMissing: live.fresh });
     if (database.tornTail !== null) log.warn('the log ended in a write that was never whole', { ...database.tornTail });
-    await directory.markCreated();
+    try {
+      await closedNote(directory.path, log).require(live.live, database.latestSequence());
+      await directory.markCreated();
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
     return { database, failure: undefined };
   } catch (error) {
     return { database: null, failure: asMisconf(error) };
@@ -177,6 +191,10 @@ function commonOptions(config: ConfigService, log: Log, clock: WallClock) {
   return { durability: () => config.values.durability, expire: config.values.expire, log, wallClock: clock };
 }
 
-function closing(keyspace: Keyspace, lock: FileLock | null): () => Promise<void> {
-  return () => keyspace.close().finally(() => lock?.release());
+/** One that cannot be noted (a full disk) leaves the note that there is: an older one holds as well. */
+async function noteWhereClosed(directory: DataDirectory, database: Database, log: Log): Promise<void> {
+  if (directory.live === null) return;
+  await closedNote(directory.path, log)
+    .keep(directory.live.live, database.latestSequence())
+    .catch((error: unknown) => log.warn('where the database was closed could not be noted', { error }));
 }

@@ -3,6 +3,7 @@
  * and returns a promise. Every failure is a CairnError (status.ts). A closed database refuses every call; `close` waits
  * for what is in flight and ends iterators, WAL readers and snapshots that are still there.
  */
+import { CairnError } from '../base/errors.js';
 import type { NativeDatabase } from './addon.js';
 import { DatabaseIterator } from './block-iterator.js';
 import { DatabaseCommitReader, digestOf, markOf } from './commit-reader.js';
@@ -18,7 +19,7 @@ import type {
   TornTail,
   WalReader,
 } from './types.js';
-import { DatabaseWalReader } from './wal-reader.js';
+import { DatabaseWalReader, nameDamagedLog } from './wal-reader.js';
 
 const WRITE_SYNC = 1;
 const WRITE_NO_WAL = 2;
@@ -168,7 +169,11 @@ export class RocksDatabase implements Database {
   }
 
   liveFiles(): Promise<LiveFile[]> {
-    return this.#run('list the files of', () => this.#native.liveFiles() as Promise<LiveFile[]>);
+    return this.#run('list the files of', () => this.#native.liveFiles() as Promise<LiveFile[]>).catch(
+      async (error: unknown) => {
+        throw error instanceof CairnError ? await nameDamagedLog(error, this.path) : error;
+      },
+    );
   }
 
   checkpoint(path: string): Promise<void> {

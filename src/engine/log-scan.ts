@@ -79,6 +79,15 @@ export async function findDamage(databasePath: string, from: number, to: number 
   return null;
 }
 
+/** The first log of a database that is damaged anywhere, archived or live; null: none, or none that could be read. */
+export async function firstDamagedLog(databasePath: string): Promise<LogScan | null> {
+  for (const path of await listLogs(databasePath, 'all')) {
+    const scan = await scanLog(path).catch(() => null);
+    if (scan !== null && scan.damage !== null) return scan;
+  }
+  return null;
+}
+
 async function fill(file: FileHandle, buffer: Buffer, position: number): Promise<number> {
   let length = 0;
   while (length < buffer.length) {

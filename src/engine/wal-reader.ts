@@ -5,7 +5,7 @@
  */
 import { CairnError } from '../base/errors.js';
 import type { NativeWalReader } from './addon.js';
-import { findDamage } from './log-scan.js';
+import { findDamage, firstDamagedLog } from './log-scan.js';
 import { engineError } from './status.js';
 import type { WalBatch, WalReader } from './types.js';
 
@@ -36,7 +36,7 @@ export class DatabaseWalReader implements WalReader {
 /** What the addon threw while it read the WAL of the database at `path`: a gap or damage, or something else. */
 export async function explainWalError(thrown: unknown, path: string): Promise<CairnError> {
   const gap = thrown instanceof Error ? /gap wanted=(\d+) found=(\d+)/.exec(thrown.message) : null;
-  if (gap === null) return engineError(thrown, `cannot read the WAL of ${path}`, path);
+  if (gap === null) return nameDamagedLog(engineError(thrown, `cannot read the WAL of ${path}`, path), path);
   const wanted = Number(gap[1]);
   const found = Number(gap[2]);
   const damage =
@@ -57,6 +57,19 @@ export async function explainWalError(thrown: unknown, path: string): Promise<Ca
     hint: 'Take a full backup: it needs no log.',
     details: { kind: 'gap', path, wanted, found },
     cause: thrown,
+  });
+}
+
+/** RocksDB looks at the head of every log, also of those that nobody asked for, and does not say which one it could not read. */
+export async function nameDamagedLog(error: CairnError, path: string): Promise<CairnError> {
+  if (error.details.kind !== 'corruption') return error;
+  const scan = await firstDamagedLog(path).catch(() => null);
+  if (scan === null) return error;
+  const offset = scan.damage?.offset ?? 0;
+  return new CairnError(error.code, `${error.message}: ${scan.path} is damaged at offset ${offset}`, {
+    hint: 'If its commits are archived (recovery_gaps in INFO backup is 0) it goes by itself at the next tick; otherwise restore the newest good backup.',
+    details: { ...error.details, file: scan.path, offset },
+    cause: error,
   });
 }
 

@@ -567,6 +567,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
         if (this.storageError === null) {
           await database.syncWal();
           await this.saveRawState();
+          await this.options.beforeClose?.(database);
         }
       } finally {
         await database.close();

@@ -36,6 +36,8 @@ export interface KeyspaceOptions {
   paused?: boolean;
   /** Opens the database at `path` as the caller opened it first; after a failed write its log may take no more. */
   reopen?: (path: string) => Promise<Database>;
+  /** Awaited right before a sound database is closed for good: everything is written and synced. */
+  beforeClose?: (database: Database) => Promise<void>;
   /** Where a raw keyspace keeps its state; without it none can be served. */
   rawStatePath?: string;
 }

@@ -195,7 +195,7 @@ export function kindOfEngineFile(name: string): string {
   if (/^\d{6,}\.log$/.test(name)) return 'log';
   if (/^MANIFEST-\d{6,}$/.test(name)) return 'MANIFEST';
   if (/^OPTIONS-\d{6,}$/.test(name)) return 'OPTIONS';
-  if (/^LOG(\.old\.\d+)?$/.test(name)) return 'LOG';
+  if (/^LOG(\.old)?$/.test(name)) return 'LOG';
   if (['CURRENT', 'IDENTITY', 'LOCK'].includes(name)) return name;
   throw new Error(`${name} is of no kind that the sweep knows: class it here and say what its damage does`);
 }
