@@ -21,7 +21,15 @@ import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../base/errors.js';
-import { atomicWriteFile, makeDirectory, removeFile, removeTree, TEMPORARY_PREFIX } from '../base/fs.js';
+import {
+  atomicWriteFile,
+  ignoreMissing,
+  makeDirectory,
+  readFileBounded,
+  removeFile,
+  removeTree,
+  TEMPORARY_PREFIX,
+} from '../base/fs.js';
 import { decodeDocument, encodeDocument } from '../format/document.js';
 import type { KeyspaceKind } from '../keyspace/port.js';
 
@@ -51,6 +59,8 @@ const liveSchema = z.object({
   kept: z.array(keptSchema).max(10_000),
 });
 
+const MAX_LIVE_BYTES = 8 << 20;
+
 export type KeptDatabase = z.infer<typeof keptSchema>;
 export type LiveDocument = z.infer<typeof liveSchema>;
 
@@ -73,10 +83,7 @@ export class DataDirectory {
   static async open(path: string, kind: KeyspaceKind): Promise<DataDirectory> {
     await makeDirectory(path);
     await removeUnfinished(path);
-    const bytes = await readFile(join(path, 'LIVE')).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return null;
-      throw error;
-    });
+    const bytes = (await ignoreMissing(readFileBounded(join(path, 'LIVE'), MAX_LIVE_BYTES))) ?? null;
     if (bytes === null) {
       const databases = (await readdir(path)).filter((entry) => entry.startsWith('db-'));
       if (databases.length > 0) {
@@ -96,7 +103,7 @@ export class DataDirectory {
         decodeDocument(bytes, {
           kind: 'LIVE',
           schema: liveSchema,
-          maxBytes: 8 << 20,
+          maxBytes: MAX_LIVE_BYTES,
         }),
         null,
       );

@@ -2,8 +2,12 @@
  * An append-only file of JSON lines, one record a line. A torn last line (a crash while appending) is dropped; a line
  * that does not parse is skipped, because what the journal holds is a record of the past and never decides over data.
  */
+import { constants } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
-import { atomicWriteFile } from '../base/fs.js';
+import { atomicWriteFile, FILE_MODE } from '../base/fs.js';
+
+/** Through no link. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 export interface Journal<T> {
   read(): Promise<T[]>;
@@ -37,7 +41,7 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
     },
     append: (record, durable = false) =>
       inTurn(async () => {
-        const file = await open(path, 'a', 0o600);
+        const file = await open(path, APPEND, FILE_MODE);
         try {
           const line = `${torn ? '\n' : ''}${JSON.stringify(record)}\n`;
           torn = true;

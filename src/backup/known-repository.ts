@@ -3,12 +3,13 @@
  * finds an empty directory there looks at a mount point, as a rule: a new repository in it would hide that the real one
  * is missing, and let go of logs that the real one lacks.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../base/errors.js';
-import { atomicWriteFile } from '../base/fs.js';
+import { atomicWriteFile, ignoreMissing, readFileBounded } from '../base/fs.js';
 import { decodeDocument, encodeDocument } from '../format/document.js';
+
+const MAX_BYTES = 64 << 10;
 
 const schema = z.object({
   format: z.literal(1),
@@ -33,13 +34,10 @@ export function repositoryMemory(directory: string): RepositoryMemory {
   return {
     path,
     async recall() {
-      const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return null;
-        throw error;
-      });
-      if (bytes === null) return null;
+      const bytes = await ignoreMissing(readFileBounded(path, MAX_BYTES));
+      if (bytes === undefined) return null;
       try {
-        const known = decodeDocument(bytes, { kind: 'repository.json', schema, maxBytes: 64 << 10 });
+        const known = decodeDocument(bytes, { kind: 'repository.json', schema, maxBytes: MAX_BYTES });
         return { repositoryId: known.repository_id, location: known.location };
       } catch (error) {
         throw new CairnError(

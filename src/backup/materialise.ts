@@ -6,11 +6,11 @@
  *     → open (RocksDB replays the log's tail), replay segments, flush, close → [replayed]
  *     → open again, prove
  */
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
-import { freeBytes, fsyncDirectory, makeDirectory, removeTree } from '../base/fs.js';
+import { DIRECTORY_MODE, freeBytes, fsyncDirectory, makeDirectory, removeTree } from '../base/fs.js';
 import type { Database, OpenOptions } from '../engine/types.js';
 import { fileKey } from '../format/index.js';
 import type { KeyspaceKind, KnownPosition, Position } from '../keyspace/port.js';
@@ -66,7 +66,9 @@ export async function materialise(
     operation.bytesTotal = restoredBytes(source);
     operation.bytesDone = 0;
   }
-  await makeDirectory(path);
+  await makeDirectory(dirname(path));
+  // Made here and now: never one that is there, nor where a link leads.
+  await mkdir(path, { mode: DIRECTORY_MODE });
   try {
     await copyFiles(context, source, path, operation);
     await fsyncDirectory(path);

@@ -1,4 +1,4 @@
-/** Where a repository may be, checked once at the start: a backup inside the data that it protects is none. */
+/** Where a repository and restored directories may be, checked once at the start: a backup inside the data that it protects is none. */
 import { realpath, stat } from 'node:fs/promises';
 import { dirname, join, parse, sep } from 'node:path';
 import { CairnError } from '../base/errors.js';
@@ -21,6 +21,32 @@ export async function checkRepositoryPath(repository: string, dataDirectory: str
     if (await isRocksDirectory(at)) throw refuse(`${at} is a RocksDB directory`);
     if (dirname(at) === data && /^db-[0-9]/.test(at.slice(data.length + 1)))
       throw refuse(`${at} is a database of this server`);
+  }
+}
+
+/**
+ * Throws ERR when `restores` is the data directory itself, the repository or inside it, or inside a RocksDB directory, all links
+ * followed: a restored directory would be taken for one of theirs. One that is above them is a place like any.
+ */
+export async function checkRestorePath(
+  restores: string,
+  dataDirectory: string,
+  repository: string | null,
+): Promise<void> {
+  const path = await resolvedPath(restores);
+  const refuse = (why: string): CairnError =>
+    new CairnError('ERR', `backup.restore_dir '${restores}' cannot be used: ${why}`, {
+      hint: 'Choose a directory of its own.',
+    });
+  if (path === (await resolvedPath(dataDirectory))) throw refuse('it is the data directory itself');
+  if (repository !== null) {
+    const objects = await resolvedPath(repository);
+    if (path === objects || path.startsWith(objects + sep)) throw refuse(`it is in the repository ${objects}`);
+  }
+  const status = await stat(path).catch(() => null);
+  if (status !== null && !status.isDirectory()) throw refuse('it is not a directory');
+  for (let at = path; at !== parse(at).root; at = dirname(at)) {
+    if (await isRocksDirectory(at)) throw refuse(`${at} is a RocksDB directory`);
   }
 }
 

@@ -8,19 +8,21 @@
  * without the program that wrote it (several column families, a comparator or merge operator of its own) is found on
  * the copy and refused with RocksDB's reason; what was copied by then is removed.
  */
-import { chmod, copyFile, open, readdir, readFile, realpath, stat } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, readdir, realpath, stat } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { DataDirectory, emptiness, isRocksDirectory, newLive } from '../backup/data-directory.js';
 import { requireSpace } from '../backup/space.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import {
-  FILE_MODE,
   freeBytes,
   fsyncDirectory,
   ignoreMissing,
   makeDirectory,
+  readFileBounded,
   removeTree,
   renameDurably,
+  withFile,
 } from '../base/fs.js';
 import { loadConfig } from '../config/load.js';
 import { ConfigError } from '../config/sources.js';
@@ -32,8 +34,11 @@ import { survey } from '../keyspace/survey.js';
 import { databaseOptions } from './data.js';
 import { exitCode } from './exit-codes.js';
 
+/** RocksDB's own are a few KB. */
+const MAX_OPTIONS_BYTES = 16 << 20;
 const DATABASE = 'db-000001';
 /** The sweep of a later start removes a directory of this name. */
+const COPY_BYTES = 1 << 20;
 const BUILDING = `${DATABASE}.building`;
 const RAW_STATE = 'raw-state.json';
 
@@ -108,8 +113,8 @@ async function withSourceLocked<T>(source: string, body: () => Promise<T>): Prom
 
 /** Answers how many keys there are. On failure the target is as it was before. */
 async function takeOver(source: string, target: string, options: OpenOptions): Promise<number> {
-  await requireLogsInside(source);
   const files = await filesOf(source);
+  await requireLogsInside(source);
   const wasThere = (await emptiness(target)) === 'empty';
   await makeDirectory(target);
   const lock = acquireFileLock(join(target, 'LOCK'));
@@ -137,7 +142,10 @@ async function requireLogsInside(source: string): Promise<void> {
   const optionFiles = (await readdir(source)).filter((name) => /^OPTIONS-\d+$/.test(name)).sort();
   const newest = optionFiles.at(-1);
   if (newest === undefined) return;
-  const text = await readFile(join(source, newest), 'utf8');
+  const bytes = await readFileBounded(join(source, newest), MAX_OPTIONS_BYTES).catch((error: unknown) => {
+    throw toCairnError(error, 'ERR', `${join(source, newest)} cannot be read`);
+  });
+  const text = bytes.toString('utf8');
   const logDirectory = /^\s*wal_dir=(.+)$/m.exec(text)?.[1]?.trim();
   if (logDirectory === undefined || logDirectory === '') return;
   const elsewhere = await ignoreMissing(realpath(resolve(source, logDirectory)));
@@ -159,7 +167,12 @@ async function filesOf(source: string): Promise<SourceFile[]> {
   for (const name of (await readdir(source)).sort()) {
     if (name === 'LOCK' || name === 'LOG' || name.startsWith('LOG.old')) continue;
     const path = join(source, name);
-    const status = await stat(path);
+    const status = await lstat(path);
+    if (status.isSymbolicLink() && !(await stat(path).catch(() => null))?.isDirectory()) {
+      throw new CairnError('ERR', `${path} is a symbolic link, which is not followed`, {
+        hint: 'It could lead to anything. If it is meant, adopt a copy with the files themselves: cp -rL.',
+      });
+    }
     if (status.isFile()) files.push({ name, path, sizeBytes: status.size });
   }
   return files;
@@ -168,13 +181,27 @@ async function filesOf(source: string): Promise<SourceFile[]> {
 async function copyAll(files: readonly SourceFile[], directory: string): Promise<void> {
   await makeDirectory(directory);
   for (const { name, path } of files) {
-    const copy = join(directory, name);
-    await copyFile(path, copy);
-    await chmod(copy, FILE_MODE); // an original that nobody may write to gives a copy that RocksDB must
-    const file = await open(copy, 'r+');
-    await file.sync().finally(() => file.close());
+    // By descriptors: what was looked at is what is read, and the copy is a new file of our own, 0600.
+    await withFile(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK, async (original) => {
+      if (!(await original.stat()).isFile()) throw new CairnError('ERR', `${path} is not a regular file any more`);
+      await withFile(join(directory, name), 'wx', async (copy) => {
+        await copyBytes(original, copy);
+        await copy.sync();
+      });
+    });
   }
   await fsyncDirectory(directory);
+}
+
+async function copyBytes(from: FileHandle, to: FileHandle): Promise<void> {
+  const buffer = Buffer.allocUnsafe(COPY_BYTES);
+  for (;;) {
+    const { bytesRead } = await from.read(buffer, 0, buffer.length, null);
+    if (bytesRead === 0) return;
+    for (let written = 0; written < bytesRead; ) {
+      written += (await to.write(buffer, written, bytesRead - written, null)).bytesWritten;
+    }
+  }
 }
 
 /** Every key and value once: what cannot be read is better known now than when somebody asks for it. */

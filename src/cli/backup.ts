@@ -3,7 +3,7 @@ import { mkdtemp, rmdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openBackupService } from '../backup/open.js';
-import { checkRepositoryPath } from '../backup/paths.js';
+import { checkRepositoryPath, checkRestorePath } from '../backup/paths.js';
 import type { BackupService } from '../backup/service.js';
 import type { WallClock } from '../base/clock.js';
 import type { ConfigService } from '../config/service.js';
@@ -66,8 +66,9 @@ export async function openBackup(
 
 async function openRepository(config: ConfigService): Promise<{ store: Store; close(): Promise<void> }> {
   const { dir, data_dir: plain, 'backup.dir': path } = config.values;
+  if (path !== null) await checkRepositoryPath(path, plain ?? dir);
+  await checkRestorePath(config.values['backup.restore_dir'], plain ?? dir, path);
   if (path === null) return openNoRepository();
-  await checkRepositoryPath(path, plain ?? dir);
   // A plain directory's server only reads: it makes no repository either.
   const store = await openLocalStore(path, { create: plain === null });
   return { store, close: () => store.close() };
