@@ -9,8 +9,10 @@
  *   corrupt    never retried; names the object and what was expected
  */
 import { type ErrorCode, errorTable } from './error-table.generated.js';
+import { oneLine } from './printable.js';
 
 export type { ErrorCode };
+export { oneLine };
 export type ErrorKind = 'user' | 'operator' | 'transient' | 'corrupt';
 
 export interface ErrorContext {
@@ -43,12 +45,6 @@ export class CairnError extends Error {
     const text = this.hint === '' ? this.message : `${endSentence(this.message)} ${this.hint}`;
     return `${this.code} ${oneLine(text)}`;
   }
-}
-
-/** Control bytes (CR and LF above all) become spaces: text that a user chose must not end a reply or a log line. */
-export function oneLine(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the purpose
-  return text.replace(/[\u0000-\u001f\u007f]+/g, ' ');
 }
 
 function endSentence(text: string): string {

@@ -1,5 +1,6 @@
 /** INFO and TIME: how the server is, in Redis's fields where Redis has them. INFO answers while data is not served. */
 import { arch, platform, release, totalmem } from 'node:os';
+import { oneLine } from '../base/printable.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import { type Reply, Verbatim } from '../resp/reply.js';
 import type { Call, Command, ServerCommand, Services } from './command.js';
@@ -84,15 +85,11 @@ function wantedSections(args: readonly Buffer[]): string[] {
 function render(names: readonly string[], facts: Facts): Reply {
   const parts = names.map((name) => {
     const fields = Object.entries((sections[name] as (facts: Facts) => Fields)(facts));
-    const lines = fields.map(([field, value]) => `${field}:${oneLine(value)}\r\n`);
+    const lines = fields.map(([field, value]) => `${field}:${oneLine(String(value))}\r\n`);
     const title = name === 'cpu' ? 'CPU' : `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
     return `# ${title}\r\n${lines.join('')}`;
   });
   return new Verbatim('txt', parts.join('\r\n'));
-}
-
-function oneLine(value: string | number): string {
-  return String(value).replace(/[\r\n]+/g, ' ');
 }
 
 /** A repository that cannot be read does not keep INFO from answering. */

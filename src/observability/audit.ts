@@ -16,12 +16,14 @@
  * The file is opened without following a link and must be a regular one. A record that was cut by a full disk is continued
  * when there is space; one that was cut by a crash is ended by a line end at the next start.
  */
+
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { WallClock } from '../base/clock.js';
 import { CairnError } from '../base/errors.js';
 import { errnoOf, FILE_MODE, fsyncDirectory } from '../base/fs.js';
+import { escapedJson } from '../base/printable.js';
 import { formatTime } from '../base/time.js';
 import type { Log } from './log.js';
 
@@ -381,7 +383,7 @@ function lineOf(record: AuditRecord): Buffer {
     multi: record.inTransaction ? 1 : undefined,
     disconnected: record.disconnected ? 1 : undefined,
   };
-  return Buffer.from(`${JSON.stringify(fields)}\n`);
+  return Buffer.from(`${escapedJson(JSON.stringify(fields))}\n`);
 }
 
 /** `endsWithin`: a crash cut its last record. */

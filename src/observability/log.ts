@@ -11,7 +11,8 @@
  * Secrets never get here: values under names that say password, secret, token or credential are replaced, at any depth.
  */
 import { type Logger, pino } from 'pino';
-import { CairnError, oneLine } from '../base/errors.js';
+import { CairnError } from '../base/errors.js';
+import { escapedJson, oneLine } from '../base/printable.js';
 
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -48,7 +49,8 @@ export interface LogOptions {
 
 export function createLog(options: LogOptions = {}): RootLog {
   const sink = options.sink ?? standardError();
-  const destination = options.format === 'json' ? sink : { write: (line: string) => sink.write(toText(line)) };
+  const form = options.format === 'json' ? escapedLine : toText;
+  const destination = { write: (line: string) => sink.write(form(line)) };
   const logger = pino(
     {
       level: 'debug',
@@ -157,11 +159,16 @@ function shorten(text: string): string {
   return text.length <= maxText ? text : `${text.slice(0, maxText)}… (${text.length} characters)`;
 }
 
+function escapedLine(line: string): string {
+  return `${escapedJson(line.trimEnd())}\n`;
+}
+
 function toText(jsonLine: string): string {
   const { level, time, event, ...fields } = JSON.parse(jsonLine) as Record<string, unknown>;
   const stacks: string[] = [];
   let line = `${time} ${String(level).padEnd(5)} ${oneLine(String(event))}`;
-  for (const [name, value] of Object.entries(fields)) line += ` ${oneLine(name)}=${textValue(value, stacks)}`;
+  for (const [name, value] of Object.entries(fields))
+    line += ` ${oneLine(name)}=${escapedJson(textValue(value, stacks))}`;
   return `${[line, ...stacks].join('\n')}\n`;
 }
 
@@ -171,7 +178,13 @@ function textValue(value: unknown, stacks: string[]): string {
   if (value === null || typeof value !== 'object') return String(value);
   return JSON.stringify(value, (key, item: unknown) => {
     if (key !== 'stack' || typeof item !== 'string') return item;
-    stacks.push(...item.split('\n').slice(1));
+    // A message may have lines of its own, and they may be anybody's: only the places are shown.
+    stacks.push(
+      ...item
+        .split('\n')
+        .filter((line) => /^ +at /.test(line))
+        .map(oneLine),
+    );
     return undefined;
   });
 }
