@@ -14,7 +14,6 @@ import { hasBlanks, RuleError, syntax, UnknownName } from './rule-error.js';
 export type Denial = { readonly reason: 'command' } | { readonly reason: 'key'; readonly at: number };
 
 interface KeyPattern {
-  readonly text: string;
   readonly bytes: Buffer;
   reads: boolean;
   writes: boolean;
@@ -32,8 +31,9 @@ export class Selector {
   /** Where the rules begin: with everything or with nothing. */
   private base: '+@all' | '-@all' = '-@all';
   private commandRules: readonly string[] = [];
-  private keyPatterns: readonly KeyPattern[] = [];
-  private channelPatterns: readonly string[] = [];
+  /** By their text, in the order in which they came. */
+  private keyPatterns = new Map<string, KeyPattern>();
+  private channelPatterns = new Set<string>();
 
   constructor(private readonly catalogue: Catalogue) {
     this.allowed = new Uint8Array(catalogue.all().length);
@@ -48,8 +48,8 @@ export class Selector {
     copy.firstArguments = new Map(this.firstArguments);
     copy.base = this.base;
     copy.commandRules = this.commandRules;
-    copy.keyPatterns = this.keyPatterns.map((pattern) => ({ ...pattern }));
-    copy.channelPatterns = this.channelPatterns;
+    for (const [text, pattern] of this.keyPatterns) copy.keyPatterns.set(text, { ...pattern });
+    copy.channelPatterns = new Set(this.channelPatterns);
     return copy;
   }
 
@@ -76,9 +76,10 @@ export class Selector {
   }
 
   private allowsKey(key: Buffer, reads: boolean, writes: boolean): boolean {
-    return this.keyPatterns.some(
-      (pattern) => (pattern.reads || !reads) && (pattern.writes || !writes) && globMatch(pattern.bytes, key),
-    );
+    for (const pattern of this.keyPatterns.values()) {
+      if ((pattern.reads || !reads) && (pattern.writes || !writes) && globMatch(pattern.bytes, key)) return true;
+    }
+    return false;
   }
 
   /** Throws RuleError, and may have changed something then: apply rules to a copy. */
@@ -99,12 +100,12 @@ export class Selector {
 
   private setKeys(all: boolean): void {
     this.allKeys = all;
-    this.keyPatterns = [];
+    this.keyPatterns.clear();
   }
 
   private setChannels(all: boolean): void {
     this.allChannels = all;
-    this.channelPatterns = [];
+    this.channelPatterns.clear();
   }
 
   private setCommands(all: boolean): void {
@@ -120,13 +121,10 @@ export class Selector {
     if (this.allKeys) throw afterAll('keys', 'allkeys', 'patterns');
     const { reads, writes, text } = parseKeyPattern(rule);
     if (hasBlanks(text)) throw syntax();
-    let pattern = this.keyPatterns.find((known) => known.text === text);
-    if (pattern === undefined) {
-      pattern = { text, bytes: Buffer.from(text, 'latin1'), reads, writes };
-      this.keyPatterns = [...this.keyPatterns, pattern];
-    }
+    const pattern = this.keyPatterns.get(text) ?? { bytes: Buffer.from(text, 'latin1'), reads, writes };
     pattern.reads ||= reads;
     pattern.writes ||= writes;
+    this.keyPatterns.set(text, pattern);
     // '%RW~*' is shown as '~*', and must then be that: what is shown has to be a rule for the same.
     if (text === '*' && pattern.reads && pattern.writes) this.setKeys(true);
   }
@@ -134,7 +132,7 @@ export class Selector {
   private addChannelPattern(text: string): void {
     if (this.allChannels) throw afterAll('channels', 'allchannels', 'channels');
     if (hasBlanks(text)) throw syntax();
-    if (!this.channelPatterns.includes(text)) this.channelPatterns = [...this.channelPatterns, text];
+    this.channelPatterns.add(text);
   }
 
   /** name: lower case, without the sign. */
@@ -192,13 +190,13 @@ export class Selector {
 
   get keysText(): string {
     if (this.allKeys) return '~*';
-    return this.keyPatterns
-      .map(({ text, reads, writes }) => `${reads && writes ? '' : reads ? '%R' : '%W'}~${text}`)
+    return [...this.keyPatterns]
+      .map(([text, { reads, writes }]) => `${reads && writes ? '' : reads ? '%R' : '%W'}~${text}`)
       .join(' ');
   }
 
   get channelsText(): string {
-    return this.allChannels ? '&*' : this.channelPatterns.map((text) => `&${text}`).join(' ');
+    return this.allChannels ? '&*' : [...this.channelPatterns].map((text) => `&${text}`).join(' ');
   }
 
   get text(): string {

@@ -70,6 +70,8 @@ const administration = [
   'CLIENT KILL TYPE normal',
   'CLIENT PAUSE 1000',
   'SLOWLOG GET',
+  'MONITOR',
+  'SWAPDB 0 1',
   'ADMIN.READONLY ON',
   'ADMIN.READONLY OFF',
   'ADMIN.BACKUP DELETE 1 FORCE',
