@@ -142,7 +142,7 @@ class Directory {
     this.#nth = nth;
     this.#data = join(path, 'data');
     this.#journal = path;
-    mkdirSync(this.#data, { recursive: true });
+    mkdirSync(this.#data, { recursive: true, mode: 0o700 });
     this.#synced = new SyncedFiles(library, join(path, 'synced-files'));
     this.#lives = 12 + random.int(40);
     this.#durability = options.durability ?? random.pick(['always', 'everysec', 'no', 'everysec']);
