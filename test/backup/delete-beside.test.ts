@@ -4,9 +4,12 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
+import { Catalog } from '../../src/backup/catalog.js';
 import { CairnError } from '../../src/base/errors.js';
+import { stateKey } from '../../src/format/index.js';
+import { openLocalStore } from '../../src/storage/index.js';
 import { openFixture } from '../support/backup-fixture.js';
-import { capturingLog } from '../support/log.js';
+import { capturingLog, silentLog } from '../support/log.js';
 import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 
@@ -49,4 +52,26 @@ t.test('A9: a backup that is deleted while it is verified is gone or stays, whol
     [],
   );
   await f.close();
+});
+
+t.test('A9: from when a manifest goes the backup is there for nobody, and its state is not written anew', async (t) => {
+  const f = await openFixture(scratch(t));
+  await f.set('a', '0');
+  for (const id of [1, 2]) t.equal(await f.create(), id);
+  await f.close();
+  const store = await openLocalStore(f.repository, { create: false });
+  const catalog = new Catalog(store, silentLog());
+  await catalog.refresh();
+  const removed = catalog.removeManifest(2);
+  t.equal(catalog.get(2), null);
+  t.same(
+    catalog.entries().map(({ id }) => id),
+    [1],
+  );
+  await removed;
+  await store.delete(stateKey(2));
+  // What a verification does that began before.
+  await catalog.updateState(2, true, (state) => ({ ...state, pinned: true }));
+  t.same(objectKeys(f.repository, 'states/'), [stateKey(1)]);
+  t.same(catalog.lostManifests(), []);
 });
