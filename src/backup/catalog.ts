@@ -213,8 +213,8 @@ export class Catalog {
       const { transient: _, ...settled } = next;
       await this.#store.put(stateKey(id), encodeState(settled));
     };
-    await this.#inTurn(write);
-    await this.refresh();
+    // The next one in turn changes what this one wrote, not what memory had before it.
+    await this.#inTurn(() => write().finally(() => this.refresh()));
   }
 
   /**

@@ -74,4 +74,5 @@ t.test('A9: from when a manifest goes the backup is there for nobody, and its st
   await catalog.updateState(2, true, (state) => ({ ...state, pinned: true }));
   t.same(objectKeys(f.repository, 'states/'), [stateKey(1)]);
   t.same(catalog.lostManifests(), []);
+  await store.close();
 });
