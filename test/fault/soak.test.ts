@@ -8,7 +8,7 @@ import { night } from '../support/night.js';
 import { scratch } from '../support/scratch.js';
 import { Soak } from '../support/soak/soak.js';
 
-const LIVES = 8;
+const LIVES = 6;
 const LONGEST_LOAD_MS = 900;
 
 t.setTimeout(0);

@@ -104,7 +104,13 @@ export function serverOf(t: Owner, running: Running, port: number, dir: string):
       const client = new Redis(port, '127.0.0.1', { retryStrategy: () => null, maxRetriesPerRequest: 0, ...options });
       client.on('error', () => {}); // a test that kills the server expects it; commands reject all the same
       t.teardown(() => client.disconnect());
-      if (client.status !== 'ready') await once(client, 'ready');
+      if (client.status !== 'ready') {
+        const gone = once(client, 'end').then(() => {
+          throw new Error('the connection was closed before it was ready');
+        });
+        await Promise.race([once(client, 'ready'), gone]);
+        gone.catch(() => {});
+      }
       return client;
     },
     redisCli: (...args) => runToEnd('redis-cli', ['-e', '-p', String(port), ...args]),

@@ -9,6 +9,7 @@ import { Violation } from './violation.js';
 const usage = `npm run soak -- [options]
   --minutes N      how long (default 10)
   --lives N        how many lives of the server, in place of --minutes
+  --life-seconds N how long every life is under load, e.g. 600, so that a leak has time to show (default: drawn, some seconds)
   --seed S         of every decision (default: from the clock)
   --durability D   always, everysec or no (default: drawn, and turned while it runs)
   --dir D          where the data goes, a directory that is made below it (default: the system's temporary one)
@@ -22,6 +23,7 @@ function options() {
     options: {
       minutes: { type: 'string' },
       lives: { type: 'string' },
+      'life-seconds': { type: 'string' },
       seed: { type: 'string' },
       durability: { type: 'string' },
       dir: { type: 'string' },
@@ -40,6 +42,7 @@ function options() {
     ...values,
     minutes: number('minutes', values.minutes ?? '10'),
     lives: values.lives === undefined ? null : number('lives', values.lives),
+    loadMs: values['life-seconds'] === undefined ? undefined : 1000 * number('life-seconds', values['life-seconds']),
     seed: values.seed === undefined ? Date.now() % 1_000_000_000 : number('seed', values.seed),
     durability,
   };
@@ -59,14 +62,22 @@ const isOver = (lives: number) => (asked.lives === null ? performance.now() >= e
 const say = (line: string) => {
   if (!asked.quiet) process.stderr.write(`${line}\n`);
 };
-const soak = new Soak({ seed: asked.seed, durability: asked.durability, dir, isOver, say });
+const soak = new Soak({
+  ...{ seed: asked.seed, durability: asked.durability, dir, isOver, say },
+  ...(asked.loadMs === undefined ? {} : { loadMs: asked.loadMs }),
+});
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.on(signal, async () => {
     await soak.abandon();
-    process.stderr.write(`${soak.report.progress()}\nstopped by ${signal}; what there was is in ${dir}\n`);
+    process.stderr.write(`stopped by ${signal}; what there was is in ${dir}\n`);
+    printReport();
     process.exit(2);
   });
 }
+function printReport(): void {
+  process.stdout.write(asked.json ? `${JSON.stringify(soak.report.finish(), null, 2)}\n` : `${soak.report.table()}\n`);
+}
+
 say(`soak: seed ${asked.seed}, ${dir}`);
 try {
   await soak.run();
@@ -76,6 +87,7 @@ try {
   const replay = [
     'npm run soak --',
     ...(asked.lives === null ? ['--minutes', asked.minutes] : ['--lives', asked.lives]),
+    ...(asked.loadMs === undefined ? [] : ['--life-seconds', asked.loadMs / 1000]),
     ...['--seed', asked.seed],
     ...(asked.durability === null ? [] : ['--durability', asked.durability]),
   ].join(' ');
@@ -87,4 +99,4 @@ try {
   );
   process.exitCode = 1;
 }
-process.stdout.write(asked.json ? `${JSON.stringify(soak.report.finish(), null, 2)}\n` : `${soak.report.table()}\n`);
+printReport();

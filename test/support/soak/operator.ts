@@ -9,6 +9,7 @@ import type { CreateRecord, DeleteRecord, RestoreRecord, VerifyRecord } from '..
 import { formatTime, parseTime } from '../../../src/base/time.js';
 import type { Random } from '../../property/support/random.js';
 import { waitFor } from '../wait.js';
+import { infoFields } from './info.js';
 import type { Load } from './load.js';
 import { readLive, readRestored, requireKnown } from './states.js';
 import { Violation } from './violation.js';
@@ -255,8 +256,10 @@ export class Operator {
     const move = line.moveAsked();
     // When the server dies on the way nobody answers, and the move stays open.
     const restored = await world.ask<RestoreRecord>(client, ['RESTORE', ...target], RESTORE);
-    if (restored === null) line.moveRefused(move, before);
-    else {
+    if (restored === null) {
+      line.moveRefused(move, before);
+      if (world.injects) await this.#requireUnmoved(load, before);
+    } else {
       const { timeline, sequence, timeline_new: begun } = restored;
       if (timeline === null || sequence === null || begun === null) {
         throw new Violation(`RESTORE ${target.join(' ')} answered ${JSON.stringify(restored)}`);
@@ -278,6 +281,18 @@ export class Operator {
         });
     }
     if (isQuiet) load.resume();
+  }
+
+  /** It failed on its way: every error leaves the live data as it was. */
+  async #requireUnmoved(load: Load, timeline: number | null): Promise<void> {
+    const { world, client } = this;
+    const what = 'after a restore in place that failed';
+    await load.pause();
+    const now = Number((await infoFields(client)).get('timeline'));
+    if (timeline !== null && now !== timeline) throw new Violation(`${what} timeline ${now} is live, not ${timeline}`);
+    const { history, line } = world;
+    line.found(requireKnown(history, await readLive(client), { head: line.head, timeline: null, what }), now);
+    load.resume();
   }
 
   async #dryRun(): Promise<void> {

@@ -10,6 +10,7 @@ export interface ReportJson {
   starts: number;
   ends: Counts;
   faultPointKills: Counts;
+  faultPointsArmedOtherwise: Counts;
   commitsAcknowledged: number;
   backups: Counts;
   verifications: Counts;
@@ -20,6 +21,8 @@ export interface ReportJson {
   powerCuts: { cuts: number; filesCut: number; bytesCut: number; commitsLost: Counts; longestLossMs: number };
   losses: number;
   maxima: { rssBytes: number; fileDescriptors: number; directoryBytes: number; soakRssBytes: number };
+  /** Of lives that were long enough to tell, in their second and in their last quarter. */
+  flat: { what: string; early: number; late: number }[];
   violations: string[];
 }
 
@@ -29,12 +32,22 @@ export class Report {
 
   constructor(seed: number, durability: string) {
     this.json = {
-      ...{ minutes: 0, seed, durability, directories: 0, starts: 0, ends: {}, faultPointKills: {} },
+      ...{
+        minutes: 0,
+        seed,
+        durability,
+        directories: 0,
+        starts: 0,
+        ends: {},
+        faultPointKills: {},
+        faultPointsArmedOtherwise: {},
+      },
       ...{ commitsAcknowledged: 0, backups: {}, verifications: {}, restores: {} },
       ...{ recoveryPointsCompared: 0, liveStatesCompared: 0, refusals: {} },
       powerCuts: { cuts: 0, filesCut: 0, bytesCut: 0, commitsLost: {}, longestLossMs: 0 },
       losses: 0,
       maxima: { rssBytes: 0, fileDescriptors: 0, directoryBytes: 0, soakRssBytes: 0 },
+      flat: [],
       violations: [],
     };
   }
@@ -45,6 +58,10 @@ export class Report {
 
   killedAt(point: string): void {
     count(this.json.faultPointKills, point);
+  }
+
+  armed(what: string): void {
+    count(this.json.faultPointsArmedOtherwise, what);
   }
 
   backedUp(type: string): void {
@@ -67,6 +84,10 @@ export class Report {
     if (commits > 0) count(this.json.powerCuts.commitsLost, durability, commits);
   }
 
+  flat(what: string, early: number, late: number): void {
+    this.json.flat.push({ what, early, late });
+  }
+
   most(what: keyof ReportJson['maxima'], value: number): void {
     this.json.maxima[what] = Math.max(this.json.maxima[what], value);
   }
@@ -86,13 +107,14 @@ export class Report {
   }
 
   table(): string {
-    const { maxima, powerCuts, violations, ...rest } = this.finish();
+    const { maxima, powerCuts, flat, violations, ...rest } = this.finish();
     const rows: [string, string][] = Object.entries(rest).map(([name, value]) => [
       words(name),
       typeof value === 'object' ? list(value) : String(value),
     ]);
     const { commitsLost, ...cuts } = powerCuts;
     rows.push(['power cuts', list(cuts)], ['lost to power cuts, as documented', list(commitsLost)]);
+    for (const { what, early, late } of flat) rows.push([`${what} of a long life`, `${early}, then ${late}`]);
     rows.push(['at most', list(maxima)], ['violations', String(violations.length)]);
     const width = Math.max(...rows.map(([name]) => name.length));
     return rows.map(([name, value]) => `${name.padEnd(width)}  ${value}`).join('\n');
