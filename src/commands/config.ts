@@ -2,6 +2,7 @@
 import { CairnError } from '../base/errors.js';
 import { MapReply, OK } from '../resp/reply.js';
 import type { ServerCommand } from './command.js';
+import { syntaxError } from './words.js';
 
 const get: ServerCommand = {
   name: 'config|get',
@@ -16,7 +17,7 @@ const set: ServerCommand = {
   kind: 'server',
   run({ services, args }) {
     const { config, log } = services;
-    if (args.length % 2 !== 0) throw new CairnError('ERR', "wrong number of arguments for 'config|set' command");
+    if (args.length % 2 !== 0) throw syntaxError();
     const pairs: [string, string][] = [];
     for (let at = 0; at < args.length; at += 2) {
       const name = textOf(args[at] as Buffer);

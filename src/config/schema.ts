@@ -370,5 +370,13 @@ export const redisConstants: Readonly<Record<string, string>> = {
   appendonly: 'no',
   maxmemory: '0',
   'maxmemory-policy': 'noeviction',
+  'notify-keyspace-events': '',
+  'cluster-enabled': 'no',
+  'stop-writes-on-bgsave-error': 'no',
+  'enable-debug-command': 'no',
+  'latency-tracking': 'yes',
+  'latency-tracking-info-percentiles': '50 99 99.9',
+  'tcp-backlog': '511',
+  daemonize: 'no',
   'acl-pubsub-default': 'resetchannels',
 };

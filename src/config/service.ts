@@ -75,18 +75,30 @@ export class ConfigService {
     return () => void all.delete(listener as ChangeListener<never>);
   }
 
-  /** CONFIG GET: names and printed values that a glob matches, in either case, each once, secrets hidden. */
+  /**
+   * CONFIG GET: names and printed values that a glob matches, in either case, each once, secrets hidden. A name that was
+   * asked for without a glob is answered as it was spelt, as in Redis.
+   */
   configGet(patterns: readonly string[]): [string, string][] {
+    const spelt = new Map<string, string>();
     const wanted = patterns.map((pattern) => Buffer.from(pattern));
-    const matches = (name: string): boolean =>
-      wanted.some((pattern) => globMatch(pattern, Buffer.from(name), { ignoreCase: true }));
+    for (const pattern of patterns) {
+      const name = pattern.toLowerCase();
+      if (!/[[*?]/.test(pattern) && !spelt.has(name)) spelt.set(name, pattern);
+    }
     const result: [string, string][] = [];
+    const offer = (name: string, value: () => string): void => {
+      const first = wanted.find((pattern) => globMatch(pattern, Buffer.from(name), { ignoreCase: true }));
+      if (first === undefined) return;
+      const asked = spelt.get(name);
+      result.push([asked !== undefined && first.equals(Buffer.from(asked)) ? asked : name, value()]);
+    };
     for (const name of settingNames) {
       const { redis, value: kind } = settingOf(name);
-      if (matches(name)) result.push([name, this.#shown(name, kind.print)]);
-      if (redis !== null && matches(redis)) result.push([redis, this.#shown(name, kind.printForRedis)]);
+      offer(name, () => this.#shown(name, kind.print));
+      if (redis !== null) offer(redis, () => this.#shown(name, kind.printForRedis));
     }
-    for (const [name, value] of Object.entries(redisConstants)) if (matches(name)) result.push([name, value]);
+    for (const [name, value] of Object.entries(redisConstants)) offer(name, () => value);
     return result;
   }
 

@@ -38,7 +38,7 @@ t.test('CONFIG GET matches globs in either case, several patterns, each name onc
     ['backup.retention.max_count', '0'],
     ['backup.retention.max_age', '0'],
   ]);
-  t.same(config.configGet(['PORT', 'por?', 'p*ort']), [['port', '7379']]);
+  t.same(config.configGet(['PORT', 'por?', 'p*ort']), [['PORT', '7379']]);
   t.same(config.configGet(['restore.*', 'cache_size']).sort(), [
     ['cache_size', '256mb'],
     ['restore.keep_previous', '24h'],
