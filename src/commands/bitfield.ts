@@ -6,7 +6,7 @@ import { CairnError } from '../base/errors.js';
 import type { Transaction } from '../keyspace/transaction.js';
 import type { Reply } from '../resp/reply.js';
 import type { DataCommand } from './command.js';
-import { integer } from './integers.js';
+import { INT64_MAX, integer } from './integers.js';
 import { syntaxError, word } from './words.js';
 
 type Overflow = 'WRAP' | 'SAT' | 'FAIL';
@@ -55,7 +55,7 @@ function run(tx: Transaction, args: readonly Buffer[], database: number, operati
   const replies = operations.map(({ kind, field, amount, overflow }): Reply => {
     const before = read(bytes, field);
     if (kind === 'GET') return before;
-    const after = fitted(kind === 'SET' ? amount : before + amount, field, overflow);
+    const after = kind === 'SET' ? fittedSet(amount, field, overflow) : fitted(before + amount, field, overflow);
     if (after === null) return null;
     write(bytes, field, after);
     changed = true;
@@ -137,6 +137,17 @@ function write(bytes: Buffer, { bits, offset }: Field, value: bigint): void {
     const isSet = ((raw >> BigInt(bits - 1 - i)) & 1n) === 1n;
     bytes[index] = isSet ? (bytes[index] as number) | mask : (bytes[index] as number) & ~mask;
   }
+}
+
+/**
+ * Redis reads what SET is given for an unsigned field as an unsigned number, and its test of a signed one overflows for
+ * numbers near the lowest: what is below the field then saturates to the highest value.
+ */
+function fittedSet(value: bigint, field: Field, overflow: Overflow): bigint | null {
+  const { signed, bits } = field;
+  const max = 2n ** BigInt(bits - (signed ? 1 : 0)) - 1n;
+  const wraps = signed ? bits < 64 && max - value > INT64_MAX : value < 0n;
+  return overflow === 'SAT' && wraps ? max : fitted(value, field, overflow);
 }
 
 /** null: it does not fit, and FAIL was chosen. */

@@ -118,6 +118,13 @@ const tables: Record<string, string[]> = {
       ['u2 0', 'i8 3'],
       ['1', '100', '-100'],
     ),
+    lines(
+      'BITFIELD new OVERFLOW',
+      ['WRAP', 'SAT', 'FAIL'],
+      'SET',
+      ['u8 0', 'i8 0', 'u63 0', 'i64 0', 'i63 0'],
+      [...numbers, '-128', '-129', '-9223372036854775681'],
+    ),
     lines('BITFIELD_RO', few, ['GET u8 0', 'GET i5 2 GET u1 0', 'SET u8 0 1', 'GET u8', '', 'OVERFLOW SAT']),
   ],
   'keys and their time': [
