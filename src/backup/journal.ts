@@ -60,9 +60,13 @@ export function fileJournal<T>(path: string, isRecord: (value: unknown) => value
   };
 }
 
-/** A journal whose appends never fail: a full disk must not keep anybody from pruning or restoring. `failed` is told. */
+/** A journal whose writes never fail: a full disk must not keep anybody from starting, pruning or restoring. `failed` is told. */
 export function lenientJournal<T>(journal: Journal<T>, failed: (error: unknown) => void): Journal<T> {
-  return { ...journal, append: (record, durable) => journal.append(record, durable).catch(failed) };
+  return {
+    ...journal,
+    append: (record, durable) => journal.append(record, durable).catch(failed),
+    rewrite: (records) => journal.rewrite(records).catch(failed),
+  };
 }
 
 /** For a server without a data directory of its own (serve --data-dir): nothing outlives it. */
