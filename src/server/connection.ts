@@ -39,6 +39,7 @@ import type { RepeatedEvents } from './repeated.js';
 import { ReplyQueue } from './reply-queue.js';
 import { ClientSession, type SessionOrigin } from './session.js';
 import type { ServerSettings } from './settings.js';
+import type { StrangerTurns } from './stranger-turns.js';
 import type { WriteGroups } from './write-groups.js';
 
 /** What all connections of a server share. */
@@ -53,6 +54,7 @@ export interface ConnectionContext {
   readonly log: Log;
   /** For what strangers can cause. */
   readonly repeated: RepeatedEvents;
+  readonly strangers: StrangerTurns;
   /** There is too much of something: who holds most of it goes. */
   relieve(pressure: Pressure): void;
   closed(connection: Connection): void;
@@ -87,6 +89,10 @@ export class Connection {
   private inputBytes = 0;
   /** A command has not ended. */
   private blocked = false;
+  /** Nobody has logged in, and others of that kind have their turn first. */
+  private waitsForTurn = false;
+  /** How many more requests run before that; counted while nobody has logged in. */
+  private turnsLeft: number;
   /** Too much is unanswered or unread. */
   private throttled = false;
   /** No further request is run; what is owed is sent, then the socket is closed. */
@@ -111,6 +117,7 @@ export class Connection {
   ) {
     this.decoder = new RequestDecoder(context.settings);
     this.decoder.restricted = !origin.authenticated;
+    this.turnsLeft = context.strangers.atOnce;
     this.session = new ClientSession(origin, this);
     this.dataCall = new DataCall(this.session);
     socket.on('data', (chunk: Buffer) => this.received(chunk));
@@ -166,6 +173,14 @@ export class Connection {
   goOn(): void {
     this.turn(() => {
       this.blocked = false;
+    });
+  }
+
+  /** Some more of its requests may run. */
+  strangerTurn(): void {
+    this.turn(() => {
+      this.waitsForTurn = false;
+      this.turnsLeft = this.context.strangers.aTurn;
     });
   }
 
@@ -249,7 +264,7 @@ export class Connection {
     if (this.closing) return;
     this.input.push(chunk);
     this.inputBytes += chunk.length;
-    if (!this.blocked && !this.throttled) this.turn(nothing);
+    if (!this.blocked && !this.throttled && !this.waitsForTurn) this.turn(nothing);
     else {
       this.steerReading();
       this.settleMemory();
@@ -277,6 +292,7 @@ export class Connection {
 
   private gone(): void {
     this.closing = true;
+    this.context.strangers.leave(this);
     this.letGo();
     this.context.dispatcher.abandoned(this.session);
     this.session.waiting?.unblock(null);
@@ -312,9 +328,14 @@ export class Connection {
   }
 
   private run(): void {
-    while (!this.blocked && !this.throttled && !this.closing) {
+    while (!this.blocked && !this.throttled && !this.closing && !this.waitsForTurn) {
       const argv = this.requests[this.next];
       if (argv !== undefined) {
+        if (this.decoder.restricted && this.turnsLeft-- <= 0) {
+          this.waitsForTurn = true;
+          this.context.strangers.wait(this);
+          return;
+        }
         // A large request is let go as soon as its command does.
         this.requests[this.next++] = taken;
         this.argv = argv;
@@ -497,7 +518,7 @@ export class Connection {
 
   /** A closing connection reads on and throws away: data left unread would make the system reset the connection. */
   private steerReading(): void {
-    const read = this.closing || !(this.throttled || (this.blocked && this.input.length > 0));
+    const read = this.closing || !(this.throttled || ((this.blocked || this.waitsForTurn) && this.input.length > 0));
     if (read === this.reading || this.socket.destroyed) return;
     this.reading = read;
     if (read) this.socket.resume();

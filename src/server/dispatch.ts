@@ -60,6 +60,9 @@ interface Named {
 }
 
 const none: readonly QueuedCommand[] = [];
+/** One for all: strangers can ask for it as fast as they can send. */
+const notLoggedIn = new CairnError('NOAUTH', 'Authentication required.');
+
 const immediateInMulti = new Set(['exec', 'discard', 'multi', 'watch', 'quit', 'reset']);
 /** What a browser sends that was made to talk to us: such a connection is closed at once. */
 const httpWords = new Set(['post', 'host:']);
@@ -163,7 +166,7 @@ export class Dispatcher {
     const { session } = connection;
     if (entry.command.kind === 'server' && entry.command.refused !== undefined) throw entry.command.refused;
     if (entry.needsAuthentication && !session.authenticated) {
-      throw new CairnError('NOAUTH', 'Authentication required.');
+      throw notLoggedIn;
     }
     if (session.monitoring && entry.touchesData) {
       throw new CairnError('ERR', "Replica can't interact with the keyspace");

@@ -25,6 +25,7 @@ import { ClientPause } from './pause.js';
 import { RepeatedEvents } from './repeated.js';
 import type { ServerSettings } from './settings.js';
 import { Statistics } from './statistics.js';
+import { StrangerTurns } from './stranger-turns.js';
 import { WriteGroups } from './write-groups.js';
 
 /** What the server needs beside its settings; it adds itself to make `Services`. */
@@ -109,6 +110,7 @@ class RunningServer implements Server, ListenerHost {
       counters: this.counters,
       log: parts.log,
       repeated: new RepeatedEvents(parts.log),
+      strangers: new StrangerTurns(),
       relieve: (pressure) => this.relieve(pressure),
       closed: (connection) => {
         this.connections.delete(connection);

@@ -15,7 +15,7 @@ async function reply(t: Test, port: number, ...requests: string[]): Promise<unkn
 }
 
 t.test(
-  'G4 a bad file, or none where one is named, stops the start: line and reason, no password, nothing touched',
+  'G4: a bad file, or none where one is named, stops the start: line and reason, no password, nothing touched',
   async (t) => {
     const cases: [content: string | null, expected: RegExp[]][] = [
       [

@@ -37,7 +37,7 @@ t.test(
   },
 );
 
-t.test('G5 SIGTERM while calls run: every call that was answered has its record', async (t) => {
+t.test('G5: SIGTERM while calls run: every call that was answered has its record', async (t) => {
   const server = await startServer(t, { args: ['--set', 'durability=always'] });
   const clients = await Promise.all([1, 2, 3, 4].map(() => server.client()));
   let answered = 0;

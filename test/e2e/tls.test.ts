@@ -96,7 +96,7 @@ t.test('SIGHUP takes a new certificate, refuses a broken one, and old connection
   t.equal(await before.get('key'), 'value');
 });
 
-t.test('G5 SIGTERM with TLS clients: what was answered is there, everybody is let go, out in time', async (t) => {
+t.test('G5: SIGTERM with TLS clients: what was answered is there, everybody is let go, out in time', async (t) => {
   const { server, port } = await startTls(t, ['--set', 'durability=always']);
   const clients = Array.from({ length: 8 }, () => overTls(t, port));
   const answered: number[] = [];

@@ -17,7 +17,7 @@ const SMALL_BYTES = 1500;
 
 t.setTimeout(0);
 t.test(
-  'E1 to E4: a server that starts on a damaged repository serves, names it, and restores what is whole',
+  'E1, E2, E3, E4: a server that starts on a damaged repository serves, names it, and restores what is whole',
   async (t) => {
     t.setTimeout(0);
     t.comment(`CAIRN_SEED=${seed}`);

@@ -7,7 +7,7 @@ import { waitFor } from '../support/wait.js';
 const WRITERS = 8;
 
 for (const durability of ['always', 'everysec']) {
-  t.test(`G5 SIGTERM under load loses nothing acknowledged, durability ${durability}`, async (t) => {
+  t.test(`G5: SIGTERM under load loses nothing acknowledged, durability ${durability}`, async (t) => {
     const server = await startServer(t, { args: ['--set', `durability=${durability}`] });
     const acknowledged = Array.from({ length: WRITERS }, () => 0);
     const write = async (client: Redis, at: number): Promise<void> => {

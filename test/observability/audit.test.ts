@@ -175,7 +175,7 @@ t.test('refusals beyond a rate are counted and said in one line; calls that ran 
 });
 
 t.test(
-  'A2 a full disk: the failure is said, what fits waits, what does not is counted, and it goes on',
+  'A2: a full disk: the failure is said, what fits waits, what does not is counted, and it goes on',
   {
     skip: cannotMount,
   },

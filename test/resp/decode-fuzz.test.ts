@@ -12,7 +12,7 @@ import { parseWhole } from './support/reference.js';
 const limits = { protoMaxBulkLen: 1024 * 1024 };
 const again = (seed: number) => `CAIRN_SEED=${seed} node dist-test/test/resp/decode-fuzz.test.js`;
 
-t.test('G1 hostile bytes give what the reference gives, however they are cut, and reserve little', async (t) => {
+t.test('G1: hostile bytes give what the reference gives, however they are cut, and reserve little', async (t) => {
   const { seed: first, goesOn } = night(3);
   const found = { inputs: 0, requests: 0, failures: new Map<string, number>(), incomplete: 0 };
   for (let seed = first; goesOn(); seed++) {

@@ -111,7 +111,7 @@ t.test('administrative calls are recorded whatever becomes of them; others are n
   ]);
 });
 
-t.test('G4 no secret is in it: not from AUTH, HELLO, CONFIG SET, ACL, however they are misspelt', async (t) => {
+t.test('G4: no secret is in it: not from AUTH, HELLO, CONFIG SET, ACL, however they are misspelt', async (t) => {
   const { server, text, until } = await audited(t, 'right');
   const client = await server.open();
   await client.ask('AUTH', 'hunter2-a');
@@ -167,7 +167,7 @@ t.test('whoever has not logged in is nobody; a right password leaves no record, 
   );
 });
 
-t.test('G1 one record is one line: control characters, binary, long and many arguments', async (t) => {
+t.test('G1: one record is one line: control characters, binary, long and many arguments', async (t) => {
   const { server, text, until } = await audited(t);
   const client = await server.open();
   await client.ask('CONFIG', 'GET', 'a\r\n{"outcome":"forged"}\u2028\u0085\u202e\u001b[2J');

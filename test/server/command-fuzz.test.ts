@@ -32,7 +32,7 @@ interface Case {
 
 const counts = { calls: 0, errors: 0, inMulti: 0, batches: 0, names: new Set<string>() };
 
-t.test('G1 G2 any arguments: one well-formed reply each, in step, and others are answered', async (t) => {
+t.test('G1, G2: any arguments: one well-formed reply each, in step, and others are answered', async (t) => {
   const { seed: first, goesOn } = night(6);
   const root = scratch(t, { 'cairn.yaml': 'log: { level: debug }\n' });
   const server = await startServer(t, { dir: join(root, 'data'), args: ['--config', join(root, 'cairn.yaml')] });
@@ -160,7 +160,7 @@ async function answered(control: RawClient, seed: number): Promise<boolean> {
 }
 
 t.test(
-  'G2 SHUTDOWN: what it does not understand is refused and ends nothing, every form of it ends the server once',
+  'G2: SHUTDOWN: what it does not understand is refused and ends nothing, every form of it ends the server once',
   async (t) => {
     const server = await startTestServer(t);
     const client = await server.open();

@@ -98,7 +98,7 @@ async function settings(client: RawClient): Promise<string[]> {
 }
 
 for (const format of ['text', 'json']) {
-  t.test(`G1 A16 control bytes of users reach no line of their own, log format ${format}`, async (t) => {
+  t.test(`G1, A16: control bytes of users reach no line of their own, log format ${format}`, async (t) => {
     const dir = scratch(t);
     const audit = join(dir, 'audit.log');
     const args = ['--set', `log.format=${format}`, '--set', 'log.level=debug', '--set', `audit.file=${audit}`];
@@ -159,7 +159,7 @@ for (const format of ['text', 'json']) {
   });
 }
 
-t.test('G1 an error that nobody expected cannot write lines of its own into the log', async (t) => {
+t.test('G1: an error that nobody expected cannot write lines of its own into the log', async (t) => {
   for (const format of ['text', 'json'] as const) {
     const lines: string[] = [];
     const log = createLog({ format, sink: { write: (line) => void lines.push(line) } });

@@ -23,7 +23,7 @@ async function closedBy(server: TestServer, clients: readonly RawClient[], count
   t.equal(await (await server.open()).ask('PING'), 'PONG');
 }
 
-t.test('G3 a client that sends byte after byte is served in its time, and others meanwhile', async (t) => {
+t.test('G3: a client that sends byte after byte is served in its time, and others meanwhile', async (t) => {
   const server = await startTestServer(t);
   const [slow, other] = [await server.open(), await server.open()];
   const bytes = multibulk('SET', 'slow', 'x'.repeat(40));
@@ -38,7 +38,7 @@ t.test('G3 a client that sends byte after byte is served in its time, and others
 });
 
 t.test(
-  'G3 a client that reads slowly gets every byte of what it asked for, and then nothing of it is held',
+  'G3: a client that reads slowly gets every byte of what it asked for, and then nothing of it is held',
   async (t) => {
     const server = await startTestServer(t);
     const client = await server.open();
@@ -60,7 +60,7 @@ t.test(
   },
 );
 
-t.test('G3 output beyond the soft limit is borne for its seconds, beyond the hard one not at all', async (t) => {
+t.test('G3: output beyond the soft limit is borne for its seconds, beyond the hard one not at all', async (t) => {
   const { log, records } = capturingLog();
   const outputBufferLimit = { hardBytes: 64 * MB, softBytes: 4 * MB, softSeconds: 1 };
   const server = await startTestServer(t, { outputBufferLimit }, log);
@@ -84,7 +84,7 @@ t.test('G3 output beyond the soft limit is borne for its seconds, beyond the har
 });
 
 t.test(
-  'G3 a request longer than the query buffer may be ends its connection, as in Redis, also as a transaction',
+  'G3: a request longer than the query buffer may be ends its connection, as in Redis, also as a transaction',
   async (t) => {
     const { log, records } = capturingLog();
     const server = await startTestServer(t, { queryBufferLimitBytes: 4 * MB }, log);
@@ -102,7 +102,7 @@ t.test(
   },
 );
 
-t.test('G3 who leaves in the middle of a request, a transaction or a reply leaves nothing behind', async (t) => {
+t.test('G3: who leaves in the middle of a request, a transaction or a reply leaves nothing behind', async (t) => {
   const server = await startTestServer(t);
   const stays = await server.open();
   await stays.ask('SET', 'big', 'x'.repeat(2 * MB));
@@ -133,7 +133,7 @@ t.test('G3 who leaves in the middle of a request, a transaction or a reply leave
   t.equal(await stays.ask('EXISTS', 'a', 'b', 'k'), ':0');
 });
 
-t.test('G3 the system probes a peer that has vanished: keepalive is on for what is accepted', async (t) => {
+t.test('G3: the system probes a peer that has vanished: keepalive is on for what is accepted', async (t) => {
   const server = await startTestServer(t, { tcpKeepaliveSeconds: 60 });
   const client = await server.open();
   await client.ask('PING');
@@ -154,7 +154,7 @@ function hexAddress(port: number): string {
   return `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`;
 }
 
-t.test('G3 hundreds of half-sent arguments: the biggest go, loudly, until the rest fits', async (t) => {
+t.test('G3: hundreds of half-sent arguments: the biggest go, loudly, until the rest fits', async (t) => {
   const { log, records } = capturingLog();
   const server = await startTestServer(t, { maxmemoryClientsBytes: 32 * MB }, log);
   const [small, spared] = [await server.open(), await server.open()];
@@ -196,7 +196,7 @@ const strangersLargest = Buffer.concat([
   Buffer.alloc(16383),
 ]);
 
-t.test('G3 G4 however many strangers send the most they may, they hold no more than their budget', async (t) => {
+t.test('G3, G4: however many strangers send the most they may, they hold no more than their budget', async (t) => {
   const { log, records } = capturingLog();
   const server = await startTestServer(t, {}, log);
   server.setPassword('secret');
@@ -227,7 +227,7 @@ t.test('G3 G4 however many strangers send the most they may, they hold no more t
   t.ok(lines.length <= 2, `${lines.length} lines in the log for ${server.server.counters.evictedClients} strangers`);
 });
 
-t.test('G4 a stranger that does not read what it is told is cut off at 16 KB', async (t) => {
+t.test('G4: a stranger that does not read what it is told is cut off at 16 KB', async (t) => {
   const server = await startTestServer(t);
   server.setPassword('secret');
   const [stranger, other] = [await server.open(), await server.open()];
@@ -244,7 +244,7 @@ t.test('G4 a stranger that does not read what it is told is cut off at 16 KB', a
   t.ok(most <= 32 * KB, `${most} bytes waited`);
 });
 
-t.test('G4 wrong passwords in a pipeline wait one after the other, and cost nobody else anything', async (t) => {
+t.test('G4: wrong passwords in a pipeline wait one after the other, and cost nobody else anything', async (t) => {
   const server = await startTestServer(t);
   server.setPassword('secret');
   const [guesser, other] = [await server.open(), await server.open()];
@@ -253,6 +253,37 @@ t.test('G4 wrong passwords in a pipeline wait one after the other, and cost nobo
   for (let nth = 0; nth < 20; nth++) t.match(await other.ask('PING'), /^-NOAUTH /);
   t.ok(held(server) < MB, `${held(server)} bytes wait`);
   t.notOk(guesser.ended);
+});
+
+t.test('G3, G4: strangers who send without end hold up neither who has logged in nor who is about to', async (t) => {
+  const server = await startTestServer(t);
+  server.setPassword('secret');
+  const known = await server.open();
+  t.equal(await known.ask('AUTH', 'secret'), 'OK');
+  const flood = Buffer.from('PING\r\n'.repeat(10_000));
+  const strangers: RawClient[] = [];
+  for (let nth = 0; nth < 100; nth++) {
+    const stranger = await server.open();
+    // It reads all that it is told, so that nothing cuts it off.
+    stranger.socket.removeAllListeners('data');
+    stranger.socket.resume();
+    stranger.send(flood);
+    strangers.push(stranger);
+  }
+  const { statistics } = server.server;
+  const before = statistics.errorReplies;
+  await waitFor(() => statistics.errorReplies > before + 5000, { what: 'the strangers to be answered' });
+  // Requests of others that ran meanwhile, each time from asking to the answer.
+  for (let nth = 0; nth < 20; nth++) {
+    const begun = statistics.errorReplies;
+    t.equal(await known.ask('PING'), 'PONG');
+    const newcomer = await server.open();
+    t.equal(await newcomer.ask('AUTH', 'secret'), 'OK');
+    t.equal(await newcomer.ask('PING'), 'PONG');
+    newcomer.socket.destroy();
+    t.ok(statistics.errorReplies - begun < 20_000, `${statistics.errorReplies - begun} requests of strangers came before`);
+  }
+  t.ok(statistics.errorReplies < 900_000, 'the flood was still going on');
 });
 
 t.test('a churn of connections leaves nothing', async (t) => {

@@ -51,7 +51,7 @@ const skip =
     : false;
 
 t.test(
-  'G3 10,000 connections are served, the next one is refused, and all of them leave nothing',
+  'G3: 10,000 connections are served, the next one is refused, and all of them leave nothing',
   { skip },
   async (t) => {
     const server = await startServer(t, { args: ['--set', `maxclients=${CLIENTS}`] });
@@ -83,7 +83,7 @@ t.test(
 );
 
 t.test(
-  'G3 where the system has too few open files, fewer clients are served, loudly, and files are left for the data',
+  'G3: where the system has too few open files, fewer clients are served, loudly, and files are left for the data',
   { skip: process.platform === 'linux' ? false : 'ulimit -n is looked at on Linux' },
   async (t) => {
     const limit = 400;

@@ -96,7 +96,7 @@ function compare(t: Test, steps: readonly Step[], expected: (string | null)[], r
   }
 }
 
-t.test('G1 every command but those that wait for a disk, cut at every byte', async (t) => {
+t.test('G1: every command but those that wait for a disk, cut at every byte', async (t) => {
   const server = await startTestServer(t);
   const steps = script(slow, [false]);
   const expected = await expectations(server, steps);
@@ -114,7 +114,7 @@ t.test('G1 every command but those that wait for a disk, cut at every byte', asy
   t.ok(refused.length < steps.length / 20, `${refused.length} of ${steps.length} calls were none`);
 });
 
-t.test('G1 every command, byte by byte, in RESP2 and RESP3', async (t) => {
+t.test('G1: every command, byte by byte, in RESP2 and RESP3', async (t) => {
   const server = await startTestServer(t);
   const steps = script(() => false, [false, true]);
   const bytewise: Cut = (bytes) => [...bytes].map((byte) => Buffer.of(byte));
@@ -123,7 +123,7 @@ t.test('G1 every command, byte by byte, in RESP2 and RESP3', async (t) => {
   t.ok(three.length > 5, 'RESP3 was spoken');
 });
 
-t.test('G1 10^5 requests, inline and multibulk, in pieces cut anywhere: replies in order', async (t) => {
+t.test('G1: 10^5 requests, inline and multibulk, in pieces cut anywhere: replies in order', async (t) => {
   const server = await startTestServer(t);
   const { seed } = night(0);
   const random = new Random(seed);

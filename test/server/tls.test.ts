@@ -216,7 +216,7 @@ t.test('a new certificate that is not usable is refused loudly, and the old one 
   t.match(JSON.parse(String(await plain.ask('ADMIN.TLS', 'RELOAD', 'FORMAT', 'JSON'))), { reload_error: null });
 });
 
-t.test('G3 200 handshakes that are never finished hold up nobody, and are given up', async (t) => {
+t.test('G3: 200 handshakes that are never finished hold up nobody, and are given up', async (t) => {
   const { client, raw, server, records } = await startTls(t);
   const idle = await Promise.all(Array.from({ length: 200 }, raw));
   for (const [nth, socket] of idle.entries()) if (nth % 2 === 0) socket.write(Buffer.from([0x16, 0x03, 0x01, 0x02]));
