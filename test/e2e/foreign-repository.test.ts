@@ -224,10 +224,12 @@ t.test('a lost or damaged REPOSITORY.json stops writing, not reading; bringing i
     harm();
     await refusesToWrite(t, client, /^BACKUPMANIFEST REPOSITORY\.json /);
     t.match(await list(client), { total: 2, latest: 2 });
-    t.equal((await admin<unknown[]>(client, 'VERIFY', 'ALL')).length, 2);
+    await t.rejects(client.call('ADMIN.BACKUP', 'VERIFY', 'ALL'), { message: /^BACKUP[A-Z]+ .*REPOSITORY\.json/ });
+    t.match(await admin(client, 'VERIFY', 2), { status: 'VALID' }, 'the backups themselves are whole');
     t.match(await admin(client, 'RESTORE', 2, 'TO', `way-out-${Math.random()}`.slice(0, 20)), { id: 2 });
   }
   writeFileSync(path, whole);
+  t.equal((await admin<unknown[]>(client, 'VERIFY', 'ALL')).length, 2);
   t.match(await admin(client, 'CREATE'), { id: 3 });
   await waitFor(async () => (await list(client)).total === 3, { what: 'the third' });
   await server.stop();

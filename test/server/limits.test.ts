@@ -281,7 +281,10 @@ t.test('G3, G4: strangers who send without end hold up neither who has logged in
     t.equal(await newcomer.ask('AUTH', 'secret'), 'OK');
     t.equal(await newcomer.ask('PING'), 'PONG');
     newcomer.socket.destroy();
-    t.ok(statistics.errorReplies - begun < 20_000, `${statistics.errorReplies - begun} requests of strangers came before`);
+    t.ok(
+      statistics.errorReplies - begun < 20_000,
+      `${statistics.errorReplies - begun} requests of strangers came before`,
+    );
   }
   t.ok(statistics.errorReplies < 900_000, 'the flood was still going on');
 });
