@@ -81,10 +81,11 @@ export class World {
       return (text === 'OK' ? {} : JSON.parse(text)) as T;
     } catch (error) {
       if (!(error instanceof Error) || error instanceof Violation || isGone(error)) throw error;
-      this.unanswered.delete(key);
       const code = codeOf(error);
       this.note(`${key} → ${error.message.slice(0, 300)}`);
       const isInjected = this.injects && (code === 'NOSPACE' || INJECTED.test(error.message));
+      // A removal that failed may have removed some of what it was to.
+      if (!isInjected) this.unanswered.delete(key);
       if (!allowed.test(code) && !isInjected) {
         throw new Violation(`ADMIN.BACKUP ${key} was refused: ${error.message}`);
       }
