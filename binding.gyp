@@ -16,6 +16,7 @@
         "native/live-files.cc",
         "native/lock.cc",
         "native/log-files.cc",
+        "native/log-sync.cc",
         "native/options.cc",
         "native/read.cc",
         "native/records.cc",

@@ -10,6 +10,7 @@
 
 #include "checksum.h"
 #include "info-log.h"
+#include "log-sync.h"
 
 namespace cairn {
 namespace {
@@ -62,8 +63,10 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   options.wal_recovery_mode = Flag(object, "stopAtTornTail", false)
                                   ? rocksdb::WALRecoveryMode::kPointInTimeRecovery
                                   : rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+  const bool keep_wal = Flag(object, "keepWal", false);
+  if (keep_wal) options.listeners.push_back(MakeLogSync());
   options.WAL_ttl_seconds =
-      Flag(object, "keepWal", false) ? std::numeric_limits<uint64_t>::max() : Number(object, "walTtlSeconds", 0);
+      keep_wal ? std::numeric_limits<uint64_t>::max() : Number(object, "walTtlSeconds", 0);
   options.WAL_size_limit_MB = 0;
 
   options.write_buffer_size = Number(object, "writeBufferBytes", 64 << 20);

@@ -8,6 +8,7 @@
  * nothing intact follows, it is a torn tail, and RocksDB may stop there. Anything else is corruption, named by file
  * and offset.
  */
+import { open as openFile } from 'node:fs/promises';
 import { CairnError } from '../base/errors.js';
 import { loadAddon, type NativeOpenOptions } from './addon.js';
 import { RocksDatabase } from './database.js';
@@ -29,6 +30,7 @@ export function openSecondary(path: string, privatePath: string, options: OpenOp
 }
 
 async function open(path: string, options: NativeOpenOptions): Promise<RocksDatabase> {
+  if (options.keepWal === true) await syncLogs(path);
   try {
     return new RocksDatabase(await loadAddon().open(options), path, null);
   } catch (thrown) {
@@ -37,6 +39,29 @@ async function open(path: string, options: NativeOpenOptions): Promise<RocksData
     const tornTail = await findTornTail(path, error);
     if (tornTail === null) throw error;
     return openAtTornTail(path, options, tornTail);
+  }
+}
+
+/**
+ * What a killed process left in its logs the system has, and perhaps not the disk. Recovery makes tables of it, and is then done with
+ * those logs: unless they are durable first, a power cut leaves tables with commits that no log has, and the archive with a hole.
+ */
+async function syncLogs(path: string): Promise<void> {
+  try {
+    for (const log of await listLogs(path, 'live')) {
+      const file = await openFile(log, 'r');
+      await file.datasync().finally(() => file.close());
+    }
+  } catch (error) {
+    throw new CairnError(
+      'MISCONF',
+      `cannot open ${path}: its logs cannot be made durable: ${(error as Error).message}`,
+      {
+        hint: 'Nothing was changed. See to the disk, and start again.',
+        details: { kind: 'storage', path },
+        cause: error,
+      },
+    );
   }
 }
 

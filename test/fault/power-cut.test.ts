@@ -171,3 +171,51 @@ t.test('B8, C19: what RESTORE TO had not finished when the power went is removed
   t.same(await readdir(`${machine.dir}/restores`), []);
   await again.stop();
 });
+
+/** Nothing is archived by itself: what a log loses, the archive has not. */
+const unarchived = ['backup.wal.interval=1h', 'durability=no', 'write_buffer_size=1mb'];
+
+async function requireNoHole(t: Test, client: Redis): Promise<void> {
+  const { windows } = await admin<{ windows: { gaps: unknown[] }[] }>(client, 'WINDOW');
+  t.same(
+    windows.map(({ gaps }) => gaps),
+    [[]],
+  );
+  t.match(await admin(client, 'CREATE', 'INCREMENTAL', 'STRICT'), { type: 'incremental', promoted: null });
+  await admin(client, 'VERIFY', 'ALL', 'DEEP');
+}
+
+t.test('B1, B8: what became a table while it was in no archive yet is in its log after a power cut', async (t) => {
+  const machine = new Machine(t, settings(...unarchived));
+  const server = await machine.start();
+  const client = await server.client();
+  await admin(client, 'CREATE');
+  const writes = Array.from({ length: 3000 }, (_, i) => client.set(`k:${i}`, 'x'.repeat(1000)));
+  await Promise.all(writes);
+  await waitFor(async () => (await readdir(`${machine.dir}/db-000001/archive`).catch(() => [])).length > 0, {
+    what: 'a log to be done with',
+    timeoutMs: 30_000,
+  });
+  await machine.cutPower(server);
+  const again = await machine.start();
+  const after = await again.client();
+  t.ok((await after.dbsize()) > 0, 'tables are durable');
+  await requireNoHole(t, after);
+  await again.stop();
+});
+
+t.test('B1, B8: what a killed server left in its log is durable before it becomes a table', async (t) => {
+  const machine = new Machine(t, settings(...unarchived));
+  const server = await machine.start();
+  const client = await server.client();
+  await admin(client, 'CREATE');
+  for (let i = 0; i < 100; i += 1) await client.set(`k:${i}`, 'x');
+  await server.kill9();
+  machine.synced.absorb();
+  await machine.cutPower(await machine.start());
+  const again = await machine.start();
+  const after = await again.client();
+  t.equal(await after.dbsize(), 100);
+  await requireNoHole(t, after);
+  await again.stop();
+});
