@@ -1,5 +1,5 @@
 /** When the archive is tidied (segment-upkeep.ts): after so many new segments, and once in a while; one round at a time. */
-import { toCairnError } from '../base/errors.js';
+import { type CairnError, toCairnError } from '../base/errors.js';
 import type { Log } from '../observability/log.js';
 import type { Repository } from './repository.js';
 import { tidySegments } from './segment-upkeep.js';
@@ -15,6 +15,7 @@ export class ArchiveUpkeep {
   readonly #refused = new Set<string>();
   #running: Promise<void> | null = null;
   #pending = 0;
+  #error: CairnError | null = null;
   #lastMs = performance.now();
 
   /** `expendable`: the keys of segments that nobody needs. */
@@ -22,6 +23,11 @@ export class ArchiveUpkeep {
     this.#repository = repository;
     this.#expendable = expendable;
     this.#log = log;
+  }
+
+  /** Why the last round failed; null: it did not. */
+  get error(): CairnError | null {
+    return this.#error;
   }
 
   /** Something was archived: begins a round when one is due. */
@@ -45,9 +51,11 @@ export class ArchiveUpkeep {
     this.#pending = 0;
     try {
       const done = await tidySegments(this.#repository, this.#expendable, this.#abort.signal, this.#log, this.#refused);
+      this.#error = null;
       if (done.merged > 0 || done.removed > 0) this.#log.debug('segments tidied', { ...done });
     } catch (thrown) {
-      this.#log.warn('segments could not be tidied', { error: toCairnError(thrown, 'BACKUPFAILED') });
+      this.#error = toCairnError(thrown, 'BACKUPFAILED');
+      this.#log.warn('segments could not be tidied', { error: this.#error });
     }
   }
 

@@ -230,17 +230,21 @@ export class Catalog {
       });
     } catch (error) {
       this.#going.delete(id);
+      await this.refresh();
+      // It stays: should its manifest be lost some day, its state must not say that this was meant.
+      if (this.get(id) !== null) await this.updateState(id, true, (state) => state).catch(() => undefined);
       throw error;
     }
   }
 
-  /** A crash after its manifest went leaves a state that may go as well. */
+  /** A crash after its manifest went leaves a state that may go as well. One whose state cannot be changed stays. */
   async #markGoing(id: number): Promise<void> {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     try {
       await this.#store.put(stateKey(id), encodeState({ ...entry.state, transient: true }));
     } catch (error) {
+      if (!(error instanceof CairnError && error.code === 'NOSPACE')) throw error;
       // On a full disk it cannot be said that the manifest goes; it goes all the same.
       this.#log.warn('that a backup goes could not be noted in its state', { id, error });
     }

@@ -291,17 +291,19 @@ function rotten(file: CutFile, actual: string): CairnError {
   );
 }
 
+const leftBehind = 'what a failed create left is still there: the next create, removal or start sweeps it';
+
 /** After a failure: the half-made backup's state and objects go at once; what cannot be removed now is swept later. */
 export async function cleanUp(repository: Repository, id: number, log: Log): Promise<void> {
   try {
     await repository.catalog.refresh();
     if (repository.catalog.get(id) !== null) return;
-    await repository.store.delete(stateKey(id));
-    await collectGarbage(repository, log);
+    // Should this fail: the state says that its manifest was to come, so it is garbage as well.
+    await repository.store.delete(stateKey(id)).catch(() => undefined);
+    const { refused, reason } = await collectGarbage(repository, log);
+    if (reason !== null) log.warn(leftBehind, { id, refused, error: reason });
   } catch (error) {
-    log.warn('what a failed create left will be swept at the next start', {
-      id,
-      error,
-    });
+    repository.hasLeftovers = true;
+    log.warn(leftBehind, { id, error });
   }
 }

@@ -8,7 +8,7 @@ import { type CreateContext, createFull, type Trigger } from './create.js';
 import { createIncrement, type Impossible, type IncrementRequest } from './increment.js';
 import type { Operation, Started } from './operations.js';
 import { type BackupRecord, backupRecord, type CreateRecord, runningRecord } from './records.js';
-import { prune } from './removal.js';
+import { prune, removeLeftovers } from './removal.js';
 import type { RetentionPolicy } from './retention.js';
 import type { BackupParts } from './service-parts.js';
 import { TableHashes } from './table-hashes.js';
@@ -31,7 +31,7 @@ export class Creating {
   readonly #parts: BackupParts;
   readonly #tableHashes = new TableHashes();
   readonly #running = new Map<Operation, { type: string | null; label: string | null }>();
-  /** Why the last retention after a create failed; null: it did not. */
+  /** Why the last retention failed; null: it did not. */
   pruneError: string | null = null;
 
   constructor(parts: BackupParts) {
@@ -128,18 +128,22 @@ export class Creating {
     const { repository, operations, clock, log, upkeep, windowBase } = this.#parts;
     try {
       const limited = policy.maxCount !== 0 || policy.maxAgeUs !== 0;
-      const pruned = limited
+      const { record, failure } = limited
         ? await prune(repository, operations, policy, clock.nowUs(), false, log, windowBase)
-        : null;
-      this.pruneError = null;
+        : { record: null, failure: (await removeLeftovers(repository, log)).failure };
+      this.retained(failure);
       void upkeep.tidy();
-      return pruned?.deleted ?? [];
+      return record?.deleted ?? [];
     } catch (thrown) {
-      const error = toCairnError(thrown, 'BACKUPFAILED');
-      this.pruneError = error.line;
-      log.error('retention failed', { error });
+      this.retained(toCairnError(thrown, 'BACKUPFAILED'));
       return [];
     }
+  }
+
+  /** How retention went, a PRUNE's too; null: well. */
+  retained(failure: CairnError | null): void {
+    this.pruneError = failure?.line ?? null;
+    if (failure !== null) this.#parts.log.error('retention failed', { error: failure });
   }
 
   #createContext(): CreateContext {

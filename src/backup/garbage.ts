@@ -4,12 +4,22 @@
  * state names whose manifest is gone stays as well, until the sweep has judged it.
  *
  * Order: a manifest goes before its objects, so that a crash between leaves surplus objects, never a backup with holes.
+ * What the store refuses to remove keeps nothing else from going: it is counted, named, and met again by the next run or start.
  */
-import { CairnError } from '../base/errors.js';
+import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { fileKey, listKey, parseFileKey, parseListKey, stateKey } from '../format/index.js';
 import type { Log } from '../observability/log.js';
 import type { Repository } from './repository.js';
+
+/** What became free, and what is left because the store refused. */
+export interface Collected {
+  freedBytes: number;
+  /** Objects that are still there. */
+  refused: number;
+  /** Why the first of them is; null: none is left. */
+  reason: CairnError | null;
+}
 
 interface References {
   lists: Set<string>;
@@ -46,28 +56,43 @@ async function references(repository: Repository, log: Log): Promise<References 
   return { lists, files };
 }
 
-/** Removes every file and list that no manifest refers to. Returns the bytes that became free. */
-export async function collectGarbage(repository: Repository, log: Log): Promise<number> {
-  await repository.catalog.refresh();
-  const kept = await references(repository, log);
-  if (kept === null) return 0;
-  let freed = 0;
+/**
+ * Removes every file and list that no manifest refers to, and the states of backups that were on their way. Only for an
+ * exclusive operation, or before there is one: a create's objects have no manifest yet.
+ */
+export async function collectGarbage(repository: Repository, log: Log): Promise<Collected> {
+  const { catalog, store } = repository;
+  const collected: Collected = { freedBytes: 0, refused: 0, reason: null };
   const remove = async (key: string, sizeBytes: number): Promise<void> => {
-    if (await repository.store.delete(key)) freed += sizeBytes;
-    await faultPoint('object-removed');
+    try {
+      if (await store.delete(key)) collected.freedBytes += sizeBytes;
+      await faultPoint('object-removed');
+    } catch (error) {
+      collected.refused += 1;
+      collected.reason ??= toCairnError(error, 'BACKUPFAILED');
+    }
   };
-  for await (const { key, sizeBytes } of repository.store.list('lists/')) {
-    const hash = parseListKey(key);
-    if (hash === null || kept.lists.has(hash)) continue;
-    repository.catalog.forgetList(hash);
-    await remove(listKey(hash), sizeBytes);
+  await catalog.refresh();
+  const lost = new Set(catalog.lostManifests());
+  const left = catalog.orphanStates().filter(({ id }) => !lost.has(id));
+  for (const { id } of left) await remove(stateKey(id), 0);
+  if (left.length > 0) await catalog.refresh();
+  const kept = await references(repository, log);
+  if (kept !== null) {
+    for await (const { key, sizeBytes } of store.list('lists/')) {
+      const hash = parseListKey(key);
+      if (hash === null || kept.lists.has(hash)) continue;
+      catalog.forgetList(hash);
+      await remove(listKey(hash), sizeBytes);
+    }
+    for await (const { key, sizeBytes } of store.list('files/')) {
+      const hash = parseFileKey(key);
+      if (hash === null || kept.files.has(hash)) continue;
+      await remove(fileKey(hash), sizeBytes);
+    }
   }
-  for await (const { key, sizeBytes } of repository.store.list('files/')) {
-    const hash = parseFileKey(key);
-    if (hash === null || kept.files.has(hash)) continue;
-    await remove(fileKey(hash), sizeBytes);
-  }
-  return freed;
+  repository.hasLeftovers = collected.refused > 0;
+  return collected;
 }
 
 /**
@@ -75,8 +100,11 @@ export async function collectGarbage(repository: Repository, log: Log): Promise<
  * somebody lost a manifest, what it names must be there when it comes back.
  */
 export async function sweepRepository(repository: Repository, log: Log): Promise<void> {
-  const partial = await repository.store.sweepPartial();
   const { catalog } = repository;
+  const partial = await repository.store.sweepPartial().catch((error: unknown) => {
+    log.warn('unfinished files could not be swept', { error: toCairnError(error, 'BACKUPFAILED') });
+    return 0;
+  });
   await catalog.refresh();
   const ids = catalog.lostManifests();
   if (ids.length > 0) {
@@ -85,10 +113,10 @@ export async function sweepRepository(repository: Repository, log: Log): Promise
       hint: 'If they are gone for good, remove their states/ as well: what nobody else needs then goes.',
     });
   }
-  const left = catalog.orphanStates().filter(({ id }) => !ids.includes(id));
-  for (const { id } of left) await repository.store.delete(stateKey(id));
-  const freedBytes = await collectGarbage(repository, log);
-  if (partial > 0 || left.length > 0 || freedBytes > 0) {
-    log.info('repository swept', { partial, orphanStates: left.length, freedBytes });
+  const orphanStates = catalog.orphanStates().length - ids.length;
+  const { freedBytes, refused, reason } = await collectGarbage(repository, log);
+  if (partial > 0 || orphanStates > 0 || freedBytes > 0) {
+    log.info('repository swept', { partial, orphanStates, freedBytes });
   }
+  if (refused > 0) log.warn('the repository refuses to let go of what nothing refers to', { refused, error: reason });
 }

@@ -1,8 +1,9 @@
 /**
  * DELETE and PRUNE. A backup goes by its manifest first, then its state, then the objects that nobody else refers to:
- * a crash between leaves surplus objects, which the next start sweeps, and never a backup with holes.
+ * a crash between leaves surplus objects, which the next start sweeps, and never a backup with holes. So does a store that
+ * refuses: what could not go is reported, and the next removal takes it along.
  */
-import { CairnError } from '../base/errors.js';
+import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { parseTime } from '../base/time.js';
 import { fileKey, stateKey } from '../format/index.js';
@@ -14,29 +15,91 @@ import type { DeleteRecord, PruneRecord } from './records.js';
 import type { Repository } from './repository.js';
 import { decideRetention, type RetentionPolicy } from './retention.js';
 
-/** Removes backups whose removal was decided; returns the bytes that became free. */
+interface Removed {
+  removed: number[];
+  freed: number;
+  /** What the store refused; null: everything that was to go is gone. */
+  failure: CairnError | null;
+}
+
+/** A record of what was done, and what was not. */
+export interface Outcome<T> {
+  record: T;
+  failure: CairnError | null;
+}
+
+/** Removes backups whose removal was decided, as far as the store lets it; one that it refuses stays, the others go. */
 async function removeBackups(
   repository: Repository,
   operations: Operations,
   ids: readonly number[],
   log: Log,
-): Promise<{ removed: number[]; freed: number }> {
-  const removed: number[] = [];
+): Promise<Removed> {
+  const { catalog, store } = repository;
+  const tried: number[] = [];
+  let refusal: CairnError | null = null;
   for (const id of ids) {
-    await repository.inTurn(async () => {
-      // Since the decision a PIN may have come, or somebody who reads it.
-      if (repository.catalog.get(id)?.state.pinned !== false || userOf(operations, id) !== null) return;
-      await repository.catalog.removeManifest(id);
-      removed.push(id);
-    });
-    if (!removed.includes(id)) continue;
-    await faultPoint('manifest-removed');
-    await repository.store.delete(stateKey(id));
+    try {
+      await repository.inTurn(async () => {
+        // Since the decision a PIN may have come, or somebody who reads it.
+        if (catalog.get(id)?.state.pinned !== false || userOf(operations, id) !== null) return;
+        tried.push(id);
+        await catalog.removeManifest(id);
+      });
+    } catch (thrown) {
+      refusal ??= toCairnError(thrown, 'BACKUPFAILED');
+      continue;
+    }
+    if (!tried.includes(id)) continue;
+    try {
+      await faultPoint('manifest-removed');
+      await store.delete(stateKey(id));
+    } catch (error) {
+      // The state says that its manifest goes: it is garbage, which is collected below or met again.
+      repository.hasLeftovers = true;
+      log.warn('the state of a deleted backup is still there', { id, error });
+    }
   }
-  const freed = removed.length === 0 ? 0 : await collectGarbage(repository, log);
-  await repository.catalog.refresh();
-  await repository.writeLatest();
-  return { removed, freed };
+  await catalog.refresh();
+  const stayed = tried.filter((id) => catalog.get(id) !== null);
+  const removed = tried.filter((id) => !stayed.includes(id));
+  const { freed, failure } = await removeLeftovers(repository, log, removed);
+  await repository.writeLatest().catch((error: unknown) => log.warn('latest could not be written', { error }));
+  return { removed, freed, failure: refusal === null ? failure : refused(refusal, stayed, removed) };
+}
+
+/** The objects of removed backups, and whatever an earlier removal had to leave. */
+export async function removeLeftovers(
+  repository: Repository,
+  log: Log,
+  removed: readonly number[] = [],
+): Promise<{ freed: number; failure: CairnError | null }> {
+  if (removed.length === 0 && !repository.hasLeftovers) return { freed: 0, failure: null };
+  const { freedBytes, refused: left, reason } = await collectGarbage(repository, log);
+  return { freed: freedBytes, failure: reason === null ? null : leftBehind(reason, left, removed) };
+}
+
+function refused(reason: CairnError, stayed: readonly number[], removed: readonly number[]): CairnError {
+  const which = stayed.length === 0 ? '' : `, ${named(stayed)} stayed as before`;
+  return new CairnError('BACKUPFAILED', `the repository refuses a removal${which}: ${reason.message}`, {
+    hint: `${reason.hint} Nothing else was harmed; delete or prune again once the cause is gone.`,
+    details: { ...reason.details, deleted: removed, stayed },
+    cause: reason,
+  });
+}
+
+function leftBehind(reason: CairnError, left: number, removed: readonly number[]): CairnError {
+  const what = `${left} ${left === 1 ? 'object' : 'objects'} that nothing refers to could not be removed`;
+  const done = removed.length === 0 ? '' : `${named(removed)} ${removed.length === 1 ? 'is' : 'are'} deleted, but `;
+  return new CairnError('BACKUPFAILED', `${done}${what}: ${reason.message}`, {
+    hint: `${reason.hint} Nothing else was harmed; the next DELETE, PRUNE, create or start tries again.`,
+    details: { ...reason.details, deleted: removed, left },
+    cause: reason,
+  });
+}
+
+function named(ids: readonly number[]): string {
+  return ids.length === 1 ? `backup ${ids[0]}` : `backups ${ids.join(', ')}`;
 }
 
 /** Refuses what may not go: unknown, pinned, in use, or (without force) the last complete one. */
@@ -76,17 +139,13 @@ export async function deleteBackup(
   id: number,
   force: boolean,
   log: Log,
-): Promise<DeleteRecord> {
+): Promise<Outcome<DeleteRecord>> {
   await repository.catalog.refresh();
   requireDeletable(repository, operations, id, force);
-  const { removed, freed } = await removeBackups(repository, operations, [id], log);
-  if (removed.length === 0) requireDeletable(repository, operations, id, force);
-  return {
-    deleted: removed,
-    kept: repository.catalog.entries().map((entry) => entry.id),
-    freed_bytes: freed,
-    dry_run: 0,
-  };
+  const { removed, freed, failure } = await removeBackups(repository, operations, [id], log);
+  if (removed.length === 0 && failure === null) requireDeletable(repository, operations, id, force);
+  const kept = repository.catalog.entries().map((entry) => entry.id);
+  return { record: { deleted: removed, kept, freed_bytes: freed, dry_run: 0 }, failure };
 }
 
 export async function prune(
@@ -97,7 +156,7 @@ export async function prune(
   dryRun: boolean,
   log: Log,
   windowBase: () => number | null,
-): Promise<PruneRecord> {
+): Promise<Outcome<PruneRecord>> {
   await repository.catalog.refresh();
   const window = windowBase();
   const entries = repository.catalog.entries();
@@ -117,10 +176,10 @@ export async function prune(
     .filter(({ action }) => action === 'delete')
     .map(({ id }) => id)
     .reverse();
-  const { removed, freed } = dryRun
-    ? { removed: going, freed: await wouldFree(repository, going) }
+  const { removed, freed, failure } = dryRun
+    ? { removed: going, freed: await wouldFree(repository, going), failure: null }
     : await removeBackups(repository, operations, going, log);
-  return {
+  const record: PruneRecord = {
     deleted: removed,
     kept: entries.map(({ id }) => id).filter((id) => !removed.includes(id)),
     freed_bytes: freed,
@@ -131,6 +190,7 @@ export async function prune(
       reason,
     })),
   };
+  return { record, failure };
 }
 
 /** The create that prunes after itself is no reason to keep its backup out of the count. */

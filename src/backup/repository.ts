@@ -54,6 +54,8 @@ export class Repository {
   readonly catalog: Catalog;
   readonly segments: Segments;
   readonly timelines: Timelines;
+  /** Something that nothing refers to is still there: the next removal takes it along, as does every start. */
+  hasLeftovers = false;
   readonly #options: RepositoryOptions;
   #lock: FileLock | null = null;
   /** Whose database it is, as read last; while the lock is held nobody else changes that. */
@@ -152,11 +154,12 @@ export class Repository {
     await this.#hold();
     this.#owner = own;
     await this.#remember(header ?? (await this.header()));
+    // Once: a later one might meet the objects of a create that runs.
     this.#swept ??= sweepRepository(this, this.#options.log).catch((error) => {
       this.#options.log.warn('repository sweep failed', {
         error: toCairnError(error, 'BACKUPFAILED'),
       });
-      this.#swept = null;
+      this.hasLeftovers = true;
     });
     await this.#swept;
   }

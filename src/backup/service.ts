@@ -284,9 +284,10 @@ export class BackupService {
     if (operations.exclusive() === null) requireDeletable(repository, operations, id, force);
     const { done } = operations.start({ operation: 'delete', ids: [id], exclusive: true }, async () => {
       await repository.writable();
-      const record = await deleteBackup(repository, operations, id, force, log);
-      log.info('backup deleted', { id, freedBytes: record.freed_bytes });
       this.#repositoryBytes = null;
+      const { record, failure } = await deleteBackup(repository, operations, id, force, log);
+      if (record.deleted.length > 0) log.info('backup deleted', { id, freedBytes: record.freed_bytes });
+      if (failure !== null) throw failure;
       return record;
     });
     return done;
@@ -298,18 +299,19 @@ export class BackupService {
     const given = policy.maxCount !== undefined || policy.maxAgeUs !== undefined;
     const effective = given ? { maxCount: policy.maxCount ?? 0, maxAgeUs: policy.maxAgeUs ?? 0 } : settings.retention();
     const windowBase = () => this.#windowBase();
-    if (dryRun) return prune(repository, operations, effective, clock.nowUs(), true, log, windowBase);
+    if (dryRun) return (await prune(repository, operations, effective, clock.nowUs(), true, log, windowBase)).record;
     const { done } = operations.start({ operation: 'prune', exclusive: true }, async () => {
       await repository.writable();
-      const record = await prune(repository, operations, effective, clock.nowUs(), false, log, windowBase);
-      void this.#parts.upkeep.tidy();
-      this.#creating.pruneError = null;
       this.#repositoryBytes = null;
+      const { record, failure } = await prune(repository, operations, effective, clock.nowUs(), false, log, windowBase);
+      void this.#parts.upkeep.tidy();
       if (record.deleted.length > 0)
         log.info('backups pruned', {
           deleted: record.deleted,
           freedBytes: record.freed_bytes,
         });
+      this.#creating.retained(failure);
+      if (failure !== null) throw failure;
       return record;
     });
     return done;
@@ -398,7 +400,7 @@ export class BackupService {
   async status(id: number | null): Promise<StatusRecord> {
     const { operations, clock } = this.#parts;
     return statusRecord(operations, id, {
-      pruneError: this.#creating.pruneError,
+      pruneError: this.#creating.pruneError ?? this.#parts.upkeep.error?.line ?? null,
       lag: this.#parts.archiver?.lag() ?? null,
       nowUs: clock.nowUs(),
     });

@@ -168,9 +168,11 @@ export class LocalStore implements Store {
   async deleteAll(keys: readonly string[]): Promise<number> {
     const touched = new Set<string>();
     let removed = 0;
+    let failure: { error: unknown } | null = null;
     for (const key of keys) {
       const path = await this.#existing(key, null);
       if (path === null) continue;
+      // One that is refused keeps none of the others.
       await this.#mapped({ doing: `delete ${key}`, path, details: { key } }, async () => {
         const isGone = await unlink(path).then(
           () => true,
@@ -182,11 +184,14 @@ export class LocalStore implements Store {
         if (!isGone) return;
         removed += 1;
         touched.add(dirname(path));
+      }).catch((error: unknown) => {
+        failure ??= { error };
       });
     }
     for (const path of touched) {
       await this.#mapped({ doing: `sync ${path}`, path }, () => fsyncDirectory(path));
     }
+    if (failure !== null) throw (failure as { error: unknown }).error;
     return removed;
   }
 

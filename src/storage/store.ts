@@ -96,7 +96,7 @@ export interface Store {
   /** Every object under the prefix ('' for all), in no order. */
   list(prefix: string): AsyncIterable<StoreEntry>;
   delete(key: string): Promise<boolean>;
-  /** The same for many, at the price of few syncs. Answers how many were there. */
+  /** The same for many, at the price of few syncs. Answers how many were there; where some fail, the others go all the same. */
   deleteAll(keys: readonly string[]): Promise<number>;
   /**
    * Copies the first `sizeBytes` of a local file in, hashing what it reads in the same pass, then names the object by

@@ -24,6 +24,7 @@ import { openLocalStore } from '../../src/storage/local-store.js';
 import { recode } from '../../src/storage/storage-error.js';
 import type { Store } from '../../src/storage/store.js';
 import { storeConformance } from '../conformance/store.js';
+import { cannotRefuse, makeImmutable } from '../support/refusing.js';
 import { scratch } from '../support/scratch.js';
 
 const isRoot = process.getuid?.() === 0;
@@ -233,3 +234,22 @@ async function keys(store: Store): Promise<string[]> {
   for await (const entry of store.list('')) found.push(entry.key);
   return found.sort();
 }
+
+t.test(
+  'D8: one object that cannot be removed keeps none of the others; the failure names it',
+  { skip: cannotRefuse },
+  async (t) => {
+    const store = await openStore(t);
+    const keys = ['wal/1/a.seg', 'wal/1/b.seg', 'wal/2/c.seg'];
+    for (const key of keys) await store.put(key, Buffer.from(key));
+    const release = makeImmutable(t, join(store.location, 'wal/1/a.seg'));
+    await t.rejects(store.deleteAll(keys), { code: 'BACKUPFAILED', details: { key: 'wal/1/a.seg', errno: 'EPERM' } });
+    t.same(
+      keys.map((key) => existsSync(join(store.location, key))),
+      [true, false, false],
+    );
+    release();
+    t.equal(await store.deleteAll(keys), 1);
+    await store.close();
+  },
+);
