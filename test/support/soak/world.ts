@@ -89,6 +89,8 @@ export class World {
       if (!allowed.test(code) && !isInjected) {
         throw new Violation(`ADMIN.BACKUP ${key} was refused: ${error.message}`);
       }
+      // What failed on its way may have removed something.
+      if (!isInjected) this.unanswered.delete(key);
       this.report.refused(isInjected ? `${code} by an injected failure` : code);
       return null;
     } finally {
