@@ -7,6 +7,7 @@ import type { Transaction } from '../keyspace/transaction.js';
 import type { Reply } from '../resp/reply.js';
 import type { DataCommand } from './command.js';
 import { INT64_MAX, integer } from './integers.js';
+import type { Session } from './session.js';
 import { syntaxError, word } from './words.js';
 
 type Overflow = 'WRAP' | 'SAT' | 'FAIL';
@@ -25,26 +26,28 @@ interface Operation {
 }
 
 const EMPTY = Buffer.alloc(0);
-const MAX_BITS = 2 ** 32;
 const READ_ONLY = 'BITFIELD_RO only supports the GET subcommand';
 
 const bitfield: DataCommand = {
   name: 'bitfield',
   kind: 'data',
-  run: (tx, args, { database }) => run(tx, args, database, parse(args.slice(1), false)),
+  run: (tx, args, session) => run(tx, args, session.database, parse(args.slice(1), session, false)),
 };
 
 const bitfieldRo: DataCommand = {
   name: 'bitfield_ro',
   kind: 'data',
-  run: (tx, args, { database }) => run(tx, args, database, parse(args.slice(1), true)),
+  run: (tx, args, session) => run(tx, args, session.database, parse(args.slice(1), session, true)),
 };
 
 function run(tx: Transaction, args: readonly Buffer[], database: number, operations: readonly Operation[]): Reply {
   const key = args[0] as Buffer;
   const old = tx.get(database, key);
   const writing = operations.filter(({ kind }) => kind !== 'GET');
-  const needed = Math.max(0, ...writing.map(({ field }) => Math.floor((field.offset + field.bits - 1) / 8) + 1));
+  const needed = writing.reduce(
+    (most, { field }) => Math.max(most, Math.floor((field.offset + field.bits - 1) / 8) + 1),
+    0,
+  );
   let bytes = old?.bytes ?? EMPTY;
   if (writing.length > 0) {
     const grown = Buffer.alloc(Math.max(bytes.length, needed));
@@ -68,7 +71,7 @@ function run(tx: Transaction, args: readonly Buffer[], database: number, operati
   return replies;
 }
 
-function parse(words: readonly Buffer[], readOnly: boolean): Operation[] {
+function parse(words: readonly Buffer[], { maxStringBytes }: Session, readOnly: boolean): Operation[] {
   const operations: Operation[] = [];
   let overflow: Overflow = 'WRAP';
   for (let at = 0; at < words.length; ) {
@@ -82,7 +85,7 @@ function parse(words: readonly Buffer[], readOnly: boolean): Operation[] {
     const needs = kind === 'GET' ? 2 : kind === 'SET' || kind === 'INCRBY' ? 3 : null;
     if (needs === null || left < needs) throw syntaxError();
     const { signed, bits } = typeOf(words[at + 1] as Buffer);
-    const offset = offsetOf(words[at + 2] as Buffer, bits);
+    const offset = offsetOf(words[at + 2] as Buffer, bits, maxStringBytes * 8);
     const amount = kind === 'GET' ? 0n : BigInt(integer(words[at + 3] as Buffer));
     operations.push({ kind: kind as Operation['kind'], field: { signed, bits, offset }, amount, overflow });
     at += needs + 1;
@@ -111,12 +114,12 @@ function typeOf(text: Buffer): { signed: boolean; bits: number } {
 }
 
 /** `#n` is the n-th field of its width. */
-function offsetOf(text: Buffer, bits: number): number {
+function offsetOf(text: Buffer, bits: number, maxBits: number): number {
   const digits = text.toString('latin1', 0, 24);
   const times = digits.startsWith('#');
   const number = times ? digits.slice(1) : digits;
   const offset = /^(?:0|[1-9]\d{0,11})$/.test(number) ? Number(number) * (times ? bits : 1) : Number.NaN;
-  if (!(offset + bits <= MAX_BITS)) throw new CairnError('ERR', 'bit offset is not an integer or out of range');
+  if (!(offset + bits <= maxBits)) throw new CairnError('ERR', 'bit offset is not an integer or out of range');
   return offset;
 }
 

@@ -2,34 +2,35 @@
 import { CairnError } from '../base/errors.js';
 import type { DataCommand } from './command.js';
 import { integer } from './integers.js';
+import type { Session } from './session.js';
 import { clampedRange } from './string-parts.js';
 import { syntaxError, word } from './words.js';
 
 const EMPTY = Buffer.alloc(0);
-/** Offsets reach to the end of the longest string. */
-const MAX_BITS = 2 ** 32;
 
 /** How many bits of a byte are set. */
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll('0', '').length);
 
-function bitOffset(text: Buffer): number {
+/** Offsets reach to the end of the longest string. */
+function bitOffset(text: Buffer, { maxStringBytes }: Session): number {
   const offset = readOffset(text);
-  if (offset === null) throw new CairnError('ERR', 'bit offset is not an integer or out of range');
+  if (offset === null || offset >= maxStringBytes * 8)
+    throw new CairnError('ERR', 'bit offset is not an integer or out of range');
   return offset;
 }
 
 function readOffset(text: Buffer): number | null {
   if (!/^(?:0|[1-9]\d{0,10})$/.test(text.toString('latin1'))) return null;
-  const offset = Number(text.toString('latin1'));
-  return offset < MAX_BITS ? offset : null;
+  return Number(text.toString('latin1'));
 }
 
 const setbit: DataCommand = {
   name: 'setbit',
   kind: 'data',
-  run(tx, args, { database }) {
+  run(tx, args, session) {
+    const { database } = session;
     const [key, offsetText, bitText] = args as [Buffer, Buffer, Buffer];
-    const offset = bitOffset(offsetText);
+    const offset = bitOffset(offsetText, session);
     const bit = bitText.toString('latin1');
     if (bit !== '0' && bit !== '1') throw new CairnError('ERR', 'bit is not an integer or out of range');
     const old = tx.get(database, key);
@@ -47,9 +48,9 @@ const setbit: DataCommand = {
 const getbit: DataCommand = {
   name: 'getbit',
   kind: 'data',
-  run(tx, args, { database }) {
-    const offset = bitOffset(args[1] as Buffer);
-    const bytes = tx.get(database, args[0] as Buffer)?.bytes ?? EMPTY;
+  run(tx, args, session) {
+    const offset = bitOffset(args[1] as Buffer, session);
+    const bytes = tx.get(session.database, args[0] as Buffer)?.bytes ?? EMPTY;
     return ((bytes[Math.floor(offset / 8)] ?? 0) >>> (7 - (offset % 8))) & 1;
   },
 };
@@ -134,11 +135,35 @@ function firstBit(bytes: Buffer, bit: number, from: number, to: number): number 
   return null;
 }
 
-const operations: Readonly<Record<string, (a: number, b: number) => number>> = {
-  AND: (a, b) => a & b,
-  OR: (a, b) => a | b,
-  XOR: (a, b) => a ^ b,
+/** a becomes a OP b, element by element; b is as long as a, or longer. One plain loop each: they go over up to 512 MB. */
+const operations: Readonly<Record<string, (a: Uint8Array | Uint32Array, b: Uint8Array | Uint32Array) => void>> = {
+  AND: (a, b) => {
+    for (let at = 0; at < a.length; at += 1) a[at] = (a[at] as number) & (b[at] as number);
+  },
+  OR: (a, b) => {
+    for (let at = 0; at < a.length; at += 1) a[at] = (a[at] as number) | (b[at] as number);
+  },
+  NOT: (a) => {
+    for (let at = 0; at < a.length; at += 1) a[at] = ~(a[at] as number);
+  },
+  XOR: (a, b) => {
+    for (let at = 0; at < a.length; at += 1) a[at] = (a[at] as number) ^ (b[at] as number);
+  },
 };
+
+/** Words go four times as fast as bytes, where both begin at a multiple of four. */
+function combine(name: string, into: Buffer, value: Buffer): void {
+  const operation = operations[name] as (typeof operations)[string];
+  const words = into.byteOffset % 4 === 0 && value.byteOffset % 4 === 0 ? Math.floor(value.length / 4) : 0;
+  operation(wordsOf(into, words), wordsOf(value, words));
+  operation(into.subarray(words * 4, value.length), value.subarray(words * 4));
+  // What is missing of the shorter one is zeros.
+  if (name === 'AND') into.fill(0, value.length);
+}
+
+function wordsOf({ buffer, byteOffset }: Buffer, count: number): Uint32Array {
+  return count === 0 ? new Uint32Array() : new Uint32Array(buffer, byteOffset, count);
+}
 
 const bitop: DataCommand = {
   name: 'bitop',
@@ -146,25 +171,20 @@ const bitop: DataCommand = {
   run(tx, args, { database }) {
     const [nameText, target, ...sources] = args as [Buffer, Buffer, ...Buffer[]];
     const name = word(nameText);
-    const operation = operations[name];
-    if (operation === undefined && name !== 'NOT') throw syntaxError();
+    if (!Object.hasOwn(operations, name)) throw syntaxError();
     if (name === 'NOT' && sources.length !== 1) {
       throw new CairnError('ERR', 'BITOP NOT must be called with a single source key.');
     }
     const values = sources.map((key) => tx.get(database, key)?.bytes ?? EMPTY);
-    const length = Math.max(...values.map((value) => value.length));
+    const length = values.reduce((longest, value) => Math.max(longest, value.length), 0);
     if (length === 0) {
       tx.delete(database, target);
       return 0;
     }
     const result = Buffer.alloc(length);
-    for (let at = 0; at < length; at += 1) {
-      const first = values[0]?.[at] ?? 0;
-      result[at] =
-        operation === undefined
-          ? ~first
-          : values.slice(1).reduce((byte, value) => operation(byte, value[at] ?? 0), first);
-    }
+    result.set(values[0] as Buffer);
+    if (name === 'NOT') combine(name, result, result);
+    else for (const value of values.slice(1)) combine(name, result, value);
     tx.put(database, target, { type: 'string', bytes: result, expiresAtMs: null });
     return length;
   },

@@ -58,7 +58,11 @@ const auth: ServerCommand = {
     const waiting = login(call, 'toplevel');
     return waiting === undefined ? OK : waiting.then(() => OK);
   },
-  runQueued: (_, call) => withoutWaiting(login(call, 'multi')),
+  // Inside EXEC no login waits.
+  runQueued(_, call) {
+    login(call, 'multi');
+    return OK;
+  },
 };
 
 const hello: ServerCommand = {
@@ -71,7 +75,7 @@ const hello: ServerCommand = {
   },
   runQueued(_, call) {
     const wanted = parseHello(call.args);
-    withoutWaiting(authenticate(call, wanted, 'multi'));
+    authenticate(call, wanted, 'multi');
     return greet(call, wanted);
   },
 };
@@ -83,13 +87,6 @@ function login({ args, session, services }: Call, context: DeniedContext): void 
   const [first, second] = args as [Buffer, Buffer?];
   const [user, password] = second === undefined ? [null, first] : [first.toString(), second];
   return services.server.authenticate(session, { user, password, command: 'AUTH', context });
-}
-
-/** Inside EXEC nothing waits: a wrong password that would have been answered late is answered at once. */
-function withoutWaiting(waiting: void | Promise<void>): Reply {
-  if (waiting === undefined) return OK;
-  waiting.catch(() => {});
-  throw new CairnError('WRONGPASS', 'invalid username-password pair or user is disabled.');
 }
 
 interface Hello {

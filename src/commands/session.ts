@@ -61,6 +61,8 @@ export interface Session {
   database: number;
   /** Logical databases that there are. */
   readonly databases: number;
+  /** The longest string that a command may make: proto_max_bulk_len. */
+  readonly maxStringBytes: number;
   protocol: 2 | 3;
   name: string;
   libraryName: string;
@@ -147,7 +149,7 @@ export interface ServerControl {
   readonly maxclients: number;
   /** Where it listens, e.g. '127.0.0.1:7379' and the unix socket's path. */
   readonly addresses: readonly string[];
-  /** Makes the session the user's, or throws WRONGPASS; a promise when failures before made it wait. */
+  /** Makes the session the user's, or throws WRONGPASS; a promise when failures before made it wait, never in context 'multi'. */
   authenticate(session: Session, login: Login): void | Promise<void>;
   sessions(): Iterable<Session>;
   /** CLIENT PAUSE. A pause that is given during another ends it no sooner and makes it no milder. */

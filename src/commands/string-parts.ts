@@ -10,14 +10,15 @@ const EMPTY = Buffer.alloc(0);
 const setrange: DataCommand = {
   name: 'setrange',
   kind: 'data',
-  run(tx, args, { database }) {
+  run(tx, args, session) {
+    const { database } = session;
     const [key, offsetText, bytes] = args as [Buffer, Buffer, Buffer];
     const offset = integer(offsetText);
     if (offset < 0) throw new CairnError('ERR', 'offset is out of range');
     const old = tx.get(database, key);
     if (bytes.length === 0) return old?.bytes.length ?? 0;
     const end = Number(offset) + bytes.length;
-    requireStringSize(end);
+    requireStringSize(end, session);
     const next = Buffer.alloc(Math.max(end, old?.bytes.length ?? 0));
     if (old !== undefined) next.set(old.bytes, 0);
     next.set(bytes, Number(offset));

@@ -131,20 +131,21 @@ const msetnx: DataCommand = {
   },
 };
 
-/** Throws when a string would be longer than Redis allows. */
-export function requireStringSize(bytes: number): void {
-  if (bytes <= MAX_STRING_BYTES) return;
+/** Throws when a string would be longer than proto_max_bulk_len, as in Redis. */
+export function requireStringSize(bytes: number, { maxStringBytes }: Session): void {
+  if (bytes <= maxStringBytes) return;
   throw new CairnError('ERR', 'string exceeds maximum allowed size (proto-max-bulk-len)');
 }
 
 const append: DataCommand = {
   name: 'append',
   kind: 'data',
-  run(tx, args, { database }) {
+  run(tx, args, session) {
+    const { database } = session;
     const [key, more] = args as [Buffer, Buffer];
     const old = tx.get(database, key);
     const length = (old?.bytes.length ?? 0) + more.length;
-    requireStringSize(length);
+    requireStringSize(length, session);
     const bytes = old === undefined ? more : Buffer.concat([old.bytes, more], length);
     tx.put(database, key, { type: 'string', bytes, expiresAtMs: old?.expiresAtMs ?? null });
     return length;

@@ -175,7 +175,7 @@ export const settings = {
     default: '512mb',
     settable: 'running',
     redis: 'proto-max-bulk-len',
-    doc: 'The longest argument that a request may have.',
+    doc: 'The longest argument that a request may have, and the longest string that a command may make.',
   }),
   client_output_limit: setting({
     value: size(MB, GB, true),

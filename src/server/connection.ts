@@ -134,6 +134,9 @@ export class Connection {
   get pendingInputBytes(): number {
     return this.decoder.bufferedBytes + this.inputBytes;
   }
+  get maxStringBytes(): number {
+    return this.context.settings.protoMaxBulkLen;
+  }
   /** Waits for nothing but its client. */
   get idle(): boolean {
     return !this.blocked && this.queue.length === 0 && this.next >= this.requests.length;

@@ -191,11 +191,12 @@ class RunningServer implements Server, ListenerHost {
 
   authenticate(session: Session, login: Login): void | Promise<void> {
     const host = session.address.slice(0, session.address.lastIndexOf(':'));
-    const outcome = this.authenticator.check(host, login, (user) => {
-      const { command, context } = login;
+    const { command, context } = login;
+    const failed = (user: string) => {
       const client = describeClient(session, Date.now());
       this.parts.users.denials.add({ reason: 'auth', context, object: Buffer.from(command), user, client });
-    });
+    };
+    const outcome = this.authenticator.check(host, login, failed, context !== 'multi');
     if (outcome instanceof Promise) return outcome;
     session.account = outcome;
     session.authenticated = true;

@@ -6,6 +6,7 @@ import type { QueuedTransaction, Session } from '../commands/session.js';
 export interface SessionOwner {
   readonly pendingOutputBytes: number;
   readonly pendingInputBytes: number;
+  readonly maxStringBytes: number;
   closeAfterReply(): void;
   destroy(): void;
   /** Replies that were not sent yet are fixed in the protocol that was in force until now. */
@@ -67,6 +68,10 @@ export class ClientSession implements Session {
 
   private readonly authenticatedAnew: () => boolean;
   private readonly initialAccount: User;
+
+  get maxStringBytes(): number {
+    return this.owner.maxStringBytes;
+  }
 
   get user(): string {
     return this.account.name;

@@ -337,3 +337,25 @@ await pair.same(
   RANDOMKEY
   RANDOMKEY x`,
 );
+
+await pair.same(
+  t,
+  'BITOP of strings whose lengths are no multiples of a word',
+  `
+  SET one \x81
+  SET five \x01\x02\x03\x04\xf5
+  SET nine \xff\x0f\xf0\xaa\x55\x00\x11\x22\x33
+  SET long '${'0123456789abcde'.repeat(300)}'
+  ${lines(
+    'BITOP',
+    ['AND', 'OR', 'XOR'],
+    'to',
+    ['one', 'five', 'nine', 'none', 'long'],
+    ['five', 'nine', 'long'],
+    ['one', 'none', 'nine'],
+  )
+    .split('\n')
+    .flatMap((line) => [line, 'GET to'])
+    .join('\n')}
+  ${['one', 'five', 'nine', 'none', 'long'].map((key) => `BITOP NOT to ${key}\nGET to`).join('\n')}`,
+);

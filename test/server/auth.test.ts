@@ -128,3 +128,29 @@ t.test('protected mode serves this machine alone while there is no password', as
   server.settings.protectedMode = false;
   t.equal(await ask(), '+PONG\r\n');
 });
+
+t.test(
+  'guesses inside EXEC are not tried once logins have failed: a transaction is no way around the wait',
+  async (t) => {
+    const server = await startTestServer(t);
+    server.setPassword('secret');
+    const client = await server.open();
+    await client.ask('AUTH', 'secret');
+    const inside = async (...logins: string[][]) => {
+      await client.ask('MULTI');
+      for (const login of logins) await client.ask(...login);
+      return (await client.ask('EXEC')) as string[];
+    };
+    const wrong = /^-WRONGPASS invalid username-password pair or user is disabled\.$/;
+    const untried = /^-WRONGPASS .*log in outside of it/;
+    const replies = await inside(
+      ...['a', 'b', 'c'].map((guess) => ['AUTH', guess]),
+      ['AUTH', 'secret'],
+      ['HELLO', '2', 'AUTH', 'default', 'secret'],
+    );
+    t.match(replies, [wrong, wrong, wrong, untried, untried]);
+    t.match(await inside(['AUTH', 'default', 'secret']), [untried], 'in the next one neither');
+    t.equal(await client.ask('AUTH', 'secret'), 'OK', 'outside the right one is taken at once');
+    t.match(await inside(['AUTH', 'secret']), ['OK'], 'and then inside too');
+  },
+);

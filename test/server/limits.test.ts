@@ -345,3 +345,39 @@ t.test('what strangers cause is logged once in ten seconds, and how often it was
   t.equal(records.length, 4);
   t.notOk('alsoSince' in (records[3] as object));
 });
+
+t.test('no command makes a string longer than proto_max_bulk_len, and the limit may change meanwhile', async (t) => {
+  const server = await startTestServer(t, { protoMaxBulkLen: MB });
+  const client = await server.open();
+  const tooLong = '-ERR string exceeds maximum allowed size (proto-max-bulk-len)';
+  const noOffset = '-ERR bit offset is not an integer or out of range';
+  t.equal(await client.ask('SETRANGE', 'k', `${MB}`, 'x'), tooLong);
+  t.equal(await client.ask('SETRANGE', 'k', `${MB - 1}`, 'x'), `:${MB}`);
+  t.equal(await client.ask('APPEND', 'k', 'x'), tooLong);
+  for (const last of [
+    ['SETBIT', 'k', `${MB * 8}`, '1'],
+    ['GETBIT', 'k', `${MB * 8}`],
+  ]) {
+    t.equal(await client.ask(...last), noOffset);
+  }
+  t.equal(await client.ask('BITFIELD', 'k', 'SET', 'u8', `${MB * 8}`, '1'), noOffset);
+  t.equal(await client.ask('SETBIT', 'k', `${MB * 8 - 1}`, '1'), ':0');
+  t.equal(await client.ask('STRLEN', 'k'), `:${MB}`);
+  server.settings.protoMaxBulkLen = 2 * MB;
+  t.equal(await client.ask('APPEND', 'k', 'x'), `:${MB + 1}`);
+});
+
+t.test('BITOP and BITFIELD take more operands than a function of JavaScript takes arguments', async (t) => {
+  const server = await startTestServer(t);
+  const client = await server.open();
+  await client.ask('SET', 'a', 'abc');
+  const count = 130_000;
+  client.send(`*${3 + count}\r\n$5\r\nBITOP\r\n$2\r\nOR\r\n$1\r\nz\r\n${'$1\r\na\r\n'.repeat(count)}`);
+  t.same(await client.next(), { type: 'integer', text: '3' });
+  t.equal(await client.ask('GET', 'z'), 'abc');
+  const set = '$3\r\nSET\r\n$2\r\nu8\r\n$1\r\n8\r\n$1\r\n7\r\n';
+  client.send(`*${2 + 4 * count}\r\n$8\r\nBITFIELD\r\n$1\r\nb\r\n${set.repeat(count)}`);
+  const reply = await client.next();
+  t.equal(reply !== null && 'items' in reply && reply.items.length, count);
+  t.equal(await client.ask('GET', 'b'), '\0\x07');
+});
