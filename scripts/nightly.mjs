@@ -51,6 +51,12 @@ const checks = [
     about: 'a start on every damage to every file of a repository, then flipped bits at every byte of small files',
   },
   {
+    name: 'many-segments',
+    source: 'test/backup/many-segments.test.ts',
+    minutes: 5,
+    about: 'a day of segments that were never merged: the window, a plan, a restore',
+  },
+  {
     name: 'benchmark-soak',
     source: 'test/server/benchmark-soak.nightly.ts',
     minutes: 30,
