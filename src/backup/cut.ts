@@ -18,6 +18,7 @@ import { faultPoint } from '../base/fault-points.js';
 import { atomicWriteFile, removeTree } from '../base/fs.js';
 import type { LiveFile } from '../engine/types.js';
 import type { LivePort, Position } from '../keyspace/port.js';
+import { storageError } from '../storage/index.js';
 import type { DataDirectory } from './data-directory.js';
 
 /** Above this much unflushed data a cut flushes first: else every full would store the memtable again as WAL. */
@@ -52,7 +53,7 @@ export async function takeCut(live: LivePort, directory: DataDirectory, label: s
   if (unflushed > FLUSH_ABOVE_BYTES) await database.flush();
   // Most of the log is made durable here, so that little is left to sync inside the pause.
   await database.syncWal();
-  const staging = await directory.makeTemporary('staging', label);
+  const staging = await directory.makeTemporary('staging', label).catch(notStaged(join(directory.path, 'staging')));
   const release = (): Promise<void> => removeTree(staging);
   try {
     await database.disableFileDeletions();
@@ -67,7 +68,7 @@ export async function takeCut(live: LivePort, directory: DataDirectory, label: s
         };
       });
       cut = {
-        files: await stage(files, staging),
+        files: await stage(files, staging).catch(notStaged(staging)),
         position,
         takenAtUs,
         release,
@@ -98,6 +99,13 @@ async function stage(files: LiveFile[], staging: string): Promise<CutFile[]> {
     });
   }
   return staged.sort(byName);
+}
+
+/** What the system refused, with its path and the room that is left. */
+function notStaged(path: string): (error: unknown) => Promise<never> {
+  return async (error) => {
+    throw await storageError(error, { doing: 'stage the live files', path });
+  };
 }
 
 /** RocksDB's directory entry order does not matter; a list is stored sorted so that equal states have equal lists. */

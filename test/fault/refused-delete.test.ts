@@ -9,7 +9,7 @@ import t, { type Test } from 'tap';
 import { admin, dump, list } from '../support/admin.js';
 import { type Server, startServer, withoutArchive } from '../support/built-server.js';
 import { cannotRefuse, makeImmutable, refuseRemovals } from '../support/refusing.js';
-import { manifestPath, objectKeys, statePath } from '../support/repository-files.js';
+import { manifestPath, objectKeys, statePath, unreferencedFiles } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 
 const skip = cannotRefuse;
@@ -50,18 +50,7 @@ async function requireConsistent(t: Test, { client, repository, contents }: Scen
     await admin(client, 'RESTORE', id);
     t.same(await dump(client), contents.get(id), `backup ${id}`);
   }
-  const named = new Set<string>();
-  for (const id of ids) {
-    const { files_list } = await admin<{ files_list: { sha256: string }[] }>(client, 'INFO', id);
-    for (const { sha256 } of files_list) named.add(sha256);
-  }
-  t.same(
-    objectKeys(repository, 'files/')
-      .map((key) => key.slice(-64))
-      .filter((hash) => !named.has(hash)),
-    [],
-    'nothing is left that nobody refers to',
-  );
+  t.same(await unreferencedFiles(client, repository), [], 'nothing is left that nobody refers to');
   t.equal(objectKeys(repository, 'states/').length, ids.length);
 }
 

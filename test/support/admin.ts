@@ -37,3 +37,10 @@ export async function dump(client: Redis): Promise<Map<string, string | null>> {
   }
   return content;
 }
+
+/** Whether two dumps are the same; without the megabytes that a failed comparison would print. */
+export function sameContent(actual: Map<string, string | null>, expected: Map<string, string | null>): boolean {
+  if (actual.size !== expected.size) return false;
+  for (const [key, value] of expected) if (actual.get(key) !== value) return false;
+  return true;
+}

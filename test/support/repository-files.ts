@@ -1,6 +1,8 @@
 /** A repository as files: what lies in it, and damage done to it byte by byte. */
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Redis } from 'ioredis';
+import { admin, list } from './admin.js';
 
 /** Every object's key, sorted; locks and other hidden files are none. */
 export function objectKeys(repository: string, prefix = ''): string[] {
@@ -28,4 +30,14 @@ export function flipBit(path: string, offset: number): void {
   const at = offset < 0 ? bytes.length + offset : offset;
   bytes[at] = (bytes[at] ?? 0) ^ 0x01;
   writeFileSync(path, bytes);
+}
+
+/** Objects below files/ that no listed backup names. */
+export async function unreferencedFiles(client: Redis, repository: string): Promise<string[]> {
+  const named = new Set<string>();
+  for (const { id } of (await list(client, 'STATUS', 'all')).backups) {
+    const { files_list } = await admin<{ files_list: { sha256: string }[] | null }>(client, 'INFO', id);
+    for (const { sha256 } of files_list ?? []) named.add(sha256);
+  }
+  return objectKeys(repository, 'files/').filter((key) => !named.has(key.slice(-64)));
 }
