@@ -59,8 +59,8 @@ export function planLife(random: Random, { longestLoadMs, loadMs: always }: Soak
   return { end, loadMs: always ?? drawnMs, armed: does === null ? null : armedPoint(random, does), checksClaims };
 }
 
-/** After the swap nothing is left that could fail: these only kill. */
-const BEYOND_FAILURE: readonly string[] = ['reopened', 'old-kept'];
+/** Where nothing is left that could fail, after the swap, or where failing means not to start: these only kill. */
+const BEYOND_FAILURE: readonly string[] = ['interrupted-found', 'reopened', 'old-kept'];
 
 function armedPoint(random: Random, does: 'kill' | 'throw' | 'delay'): LifePlan['armed'] {
   const name = random.pick(
