@@ -2,8 +2,8 @@
  * An operating-system lock on a file (fcntl, through RocksDB's environment): it goes with the process, however that
  * ends, and is refused to the same process too. The file itself stays.
  */
-import { lstatSync } from 'node:fs';
-import { CairnError } from '../base/errors.js';
+import { lstatSync, type Stats } from 'node:fs';
+import { CairnError, toCairnError } from '../base/errors.js';
 import { loadAddon } from './addon.js';
 import { engineError } from './status.js';
 import type { FileLock } from './types.js';
@@ -26,7 +26,12 @@ export function acquireFileLock(path: string): FileLock {
  * The file is not opened to look at it: closing it would give up a lock that this process has on it.
  */
 function requireOwnFile(path: string): void {
-  const status = lstatSync(path, { throwIfNoEntry: false });
+  let status: Stats | undefined;
+  try {
+    status = lstatSync(path, { throwIfNoEntry: false });
+  } catch (thrown) {
+    throw toCairnError(thrown, 'MISCONF', `cannot lock ${path}`);
+  }
   if (status === undefined || status.isFile()) return;
   throw new CairnError('ERR', `cannot lock ${path}: it is not a regular file`, {
     hint: 'It is not what Cairn made there: remove it.',
