@@ -102,9 +102,9 @@ export async function requireAgreement(world: World, client: Redis): Promise<voi
     if (said !== meant) throw new Violation(`${what} is ${said}, it has to be ${meant}`);
   }
   if (!world.hadArchiveOff) {
-    // What is older than the recovery window goes where no backup needs it.
+    // What is older than the recovery window goes where no backup needs it. (A gap ends with the next state that can be had.)
     const keptFromUs = Date.now() * 1000 - world.walRetentionMs * 1000;
-    const gaps = windows.filter((window) => window.gaps.some(({ to }) => parseTime(to).us > keptFromUs));
+    const gaps = windows.filter((window) => window.gaps.some(({ from }) => parseTime(from).us > keptFromUs));
     if (gaps.length > 0)
       throw new Violation(`nothing was left unarchived, and WINDOW has gaps: ${JSON.stringify(gaps)}`);
   }
