@@ -17,7 +17,8 @@ export type KindName =
   | 'string'
   | 'path'
   | 'addresses'
-  | 'password';
+  | 'password'
+  | 'secret';
 
 export interface Kind<T> {
   readonly kind: KindName;
@@ -213,6 +214,14 @@ export function password(): Kind<string> {
     if (text === '') return '';
     if (text.startsWith('#') && isSha256(text.slice(1))) return text.slice(1);
     return sha256(Buffer.from(text));
+  });
+}
+
+/** Text that is needed as it was given, and is never shown; '' is none. */
+export function secretText(): Kind<string> {
+  return kind('secret', 'any text without NUL; empty: none', String, (text) => {
+    if (text.includes('\0')) throw new NotAValue('argument must not contain NUL');
+    return text;
   });
 }
 

@@ -16,6 +16,7 @@ import {
   permissions,
   portOrOff,
   requiredPath,
+  secretText,
   size,
   withRedisWords,
   yesno,
@@ -68,7 +69,7 @@ export const settings = {
     doc: 'PEM file with the key of that certificate.',
   }),
   'tls.key_password': setting({
-    value: password(),
+    value: secretText(),
     default: '',
     secret: true,
     redis: 'tls-key-file-pass',

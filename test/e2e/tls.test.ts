@@ -1,5 +1,6 @@
 /** TLS as operators and their clients use it: the built server with ioredis, node-redis and redis-cli. */
-import { chmodSync, writeFileSync } from 'node:fs';
+import { createPrivateKey } from 'node:crypto';
+import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
 import { createClient } from 'redis';
@@ -119,6 +120,32 @@ t.test('G5: SIGTERM with TLS clients: what was answered is there, everybody is l
   for (const id of answered) if ((await client.get(`k${id}`)) !== String(id)) t.fail(`k${id} is lost`);
   t.ok(answered.length > 200);
 });
+
+t.test(
+  'a key with a password: the right one serves and is shown nowhere, another or none stops the start',
+  async (t) => {
+    const { files, args } = certificates(t);
+    const passphrase = 'correct horse "battery": #staple';
+    const key = createPrivateKey(readFileSync(join(files, 'key.pem'), 'utf8'));
+    const locked = key.export({ type: 'pkcs8', format: 'pem', cipher: 'aes-256-cbc', passphrase });
+    writeFileSync(join(files, 'key.pem'), locked, { mode: 0o600 });
+    const port = await freePort();
+    const tls = ['--set', `tls.port=${port}`, ...args];
+    const server = await startServer(t, { args: tls, env: { CAIRN_TLS_KEY_PASSWORD: passphrase } });
+    const client = overTls(t, port);
+    t.equal(await client.set('k', 'v'), 'OK');
+    t.same(await client.config('GET', 'tls*pass*'), ['tls.key_password', '[secret]', 'tls-key-file-pass', '[secret]']);
+    t.match(await client.call('ADMIN.TLS', 'RELOAD'), ['port', port, 'subject', 'CN=one']);
+    const info = String(await client.info('everything'));
+    for (const text of [info, server.stdout(), server.stderr()]) t.notMatch(text, /battery/);
+    for (const given of [[], ['--set', 'tls.key_password=wrong']]) {
+      const { code, stderr, stdout } = await failToStart(t, ['--port', '0', '--dir', scratch(t), ...tls, ...given]);
+      t.equal(code, 1, stderr);
+      t.match(stderr, /tls\.key = '.*' is not usable: .*Set tls\.key_password, or give a key without a password/);
+      t.notMatch(stderr + stdout, /wrong'|battery|PRIVATE KEY/);
+    }
+  },
+);
 
 t.test('what is not usable stops the start, with what to do', async (t) => {
   const { files, args } = certificates(t);
