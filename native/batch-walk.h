@@ -1,5 +1,6 @@
 // Steps through the records of a RocksDB WriteBatch without copying: where each ends, whether it takes a sequence
-// number, its key and value, and the bytes of log data. Accepts what Cairn writes (write.cc refuses the rest before it reaches the log).
+// number, its key and value, and the bytes of log data. Accepts what Cairn writes (write.cc refuses the rest before it
+// reaches the log).
 #pragma once
 
 #include <rocksdb/slice.h>

@@ -1,3 +1,4 @@
+// Syncs the logs that RocksDB is done with, at the beginning of each flush.
 #include "log-sync.h"
 
 #include <fcntl.h>
@@ -6,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -33,19 +35,26 @@ class LogSync : public rocksdb::EventListener {
   // On a background thread, without RocksDB's mutex.
   void OnFlushBegin(rocksdb::DB* db, const rocksdb::FlushJobInfo&) override {
     std::vector<std::string> names;
-    db->GetEnv()->GetChildren(db->GetName(), &names).PermitUncheckedError();
+    const rocksdb::Status listed = db->GetEnv()->GetChildren(db->GetName(), &names);
+    if (!listed.ok()) return Tell(db, "the logs", listed.ToString());
     names.erase(std::remove_if(names.begin(), names.end(), [](const std::string& name) { return !IsLog(name); }),
                 names.end());
-    // Numbers have leading zeros, so names sort as they do. The last one is being written: it is no memtable's past yet.
-    std::sort(names.begin(), names.end());
+    // Numbers have leading zeros up to six digits, so a longer name is a later log. The last one is being written: it is no
+    // memtable's past yet.
+    std::sort(names.begin(), names.end(), [](const std::string& one, const std::string& other) {
+      return one.size() != other.size() ? one.size() < other.size() : one < other;
+    });
     if (!names.empty()) names.pop_back();
     for (const std::string& name : names) {
       const int error = Sync(db->GetName() + "/" + name);
-      if (error == 0) continue;
-      // A flush cannot be refused here. What a power cut would then take shows as a gap, which closes the recovery window.
-      rocksdb::Error(db->GetDBOptions().info_log, "the closed log %s could not be synced: %s", name.c_str(),
-                     std::strerror(error));
+      if (error != 0) Tell(db, "the closed log " + name, std::strerror(error));
     }
+  }
+
+ private:
+  // A flush cannot be refused here. What a power cut would then take shows as a gap, which closes the recovery window.
+  static void Tell(rocksdb::DB* db, const std::string& what, const std::string& why) {
+    rocksdb::Error(db->GetDBOptions().info_log, "%s could not be synced: %s", what.c_str(), why.c_str());
   }
 };
 
