@@ -8,7 +8,6 @@ import { OK, type Reply } from '../resp/reply.js';
 import type { DataCommand } from './command.js';
 import { afterNow, toMs } from './expire-time.js';
 import { integer } from './integers.js';
-import { MAX_STRING_BYTES } from './strings.js';
 import { syntaxError, word } from './words.js';
 
 const dump: DataCommand = {
@@ -23,7 +22,7 @@ const dump: DataCommand = {
 const restore: DataCommand = {
   name: 'restore',
   kind: 'data',
-  run(tx, args, { database }): Reply {
+  run(tx, args, { database, maxStringBytes }): Reply {
     const [key, ttlText, payload, ...words] = args as [Buffer, Buffer, Buffer, ...Buffer[]];
     const { replace, absolute } = parseOptions(words);
     if (!replace && tx.get(database, key) !== undefined) {
@@ -31,7 +30,7 @@ const restore: DataCommand = {
     }
     const ttl = BigInt(integer(ttlText));
     if (ttl < 0n) throw new CairnError('ERR', 'Invalid TTL value, must be >= 0');
-    const bytes = decodeDump(payload, MAX_STRING_BYTES);
+    const bytes = decodeDump(payload, maxStringBytes);
     if (bytes === 'checksum') throw new CairnError('ERR', 'DUMP payload version or checksum are wrong');
     if (bytes === 'format') throw new CairnError('ERR', 'Bad data format');
     const expiresAtMs = ttl === 0n ? null : absolute ? toMs(ttl) : afterNow(ttl, tx.nowMs);

@@ -7,9 +7,6 @@ import { expiresAt } from './expire-time.js';
 import type { Session } from './session.js';
 import { parseGetexOption, parseSetOptions } from './set-options.js';
 
-/** Redis's proto-max-bulk-len. */
-export const MAX_STRING_BYTES = 512 * 1024 * 1024;
-
 const get: DataCommand = {
   name: 'get',
   kind: 'data',

@@ -1,8 +1,8 @@
 /**
  * Logging in: name and password against the users, with guessing slowed down. After a few failures each further one is
  * answered later, up to a second; counted per address and per name, so that neither many names from one place nor one
- * name from many places are quicker. The right password is never held up, but inside EXEC, where nothing can wait. What is remembered is bounded; an attacker with
- * more addresses than that gains the few quick guesses anew.
+ * name from many places are quicker. The right password is never held up, but inside EXEC, where nothing can wait. What
+ * is remembered is bounded; an attacker with more addresses than that gains the few quick guesses anew.
  */
 import { defaultName, type User, type Users } from '../acl/users.js';
 import { CairnError } from '../base/errors.js';

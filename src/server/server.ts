@@ -179,7 +179,7 @@ class RunningServer implements Server, ListenerHost {
   resetStatistics(): void {
     this.statistics.reset();
     this.dispatcher.resetCounts();
-    Object.assign(this.counters, { connectionsReceived: 0, connectionsRejected: 0, inputBytes: 0, outputBytes: 0 });
+    for (const name of Object.keys(this.counters) as (keyof typeof this.counters)[]) this.counters[name] = 0;
     Object.assign(this.services.keyspace.lookups, { hits: 0, misses: 0, expired: 0 });
     this.commandsAtTick = 0;
     this.bytesAtTick = { input: 0, output: 0 };

@@ -133,6 +133,24 @@ t.test('G3: who leaves in the middle of a request, a transaction or a reply leav
   t.equal(await stays.ask('EXISTS', 'a', 'b', 'k'), ':0');
 });
 
+t.test('G3: a payload of DUMP that grows to more than proto_max_bulk_len is not restored', async (t) => {
+  const [any, small] = [await startTestServer(t), await startTestServer(t, { protoMaxBulkLen: MB })];
+  const [from, to] = [await any.open(), await small.open()];
+  for (const [size, answer] of [
+    [MB, 'OK'],
+    [MB + 1, 'ERR Bad data format'],
+  ] as const) {
+    await from.ask('SET', 'k', 'x'.repeat(size));
+    from.send(multibulk('DUMP', 'k'));
+    const reply = await from.next();
+    const payload = Buffer.from(reply?.type === 'bulk' ? reply.text : '', 'latin1');
+    t.ok(payload.length > 0 && payload.length < MB / 10, `${payload.length} bytes are sent`);
+    to.send(multibulk('RESTORE', 'k', '0', payload, 'REPLACE'));
+    t.match(await to.next(), { text: answer });
+  }
+  t.equal(await to.ask('STRLEN', 'k'), `:${MB}`);
+});
+
 t.test('G3: the system probes a peer that has vanished: keepalive is on for what is accepted', async (t) => {
   const server = await startTestServer(t, { tcpKeepaliveSeconds: 60 });
   const client = await server.open();
@@ -176,6 +194,8 @@ t.test('G3: hundreds of half-sent arguments: the biggest go, loudly, until the r
   t.equal(cut.length, evicted, 'each one is told of');
   t.match(cut[0], { level: 'warn', pressure: 'bytes', limitBytes: 32 * MB });
   t.match(await small.ask('INFO', 'stats'), new RegExp(`evicted_clients:${evicted}\r\n`));
+  await small.ask('CONFIG', 'RESETSTAT');
+  t.match(await small.ask('INFO', 'stats'), /evicted_clients:0\r\n/);
 });
 
 /** An argument of 512 MB is announced, and that much of it sent. */
