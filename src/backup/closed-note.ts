@@ -3,13 +3,14 @@
  * log was lost, or whose MANIFEST lost its end, as if what was in them had never been; the sequence of what it finds
  * tells. It is a lower bound: a server that was killed since leaves an older note, and that holds as well.
  */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CairnError } from '../base/errors.js';
-import { atomicWriteFile } from '../base/fs.js';
+import { atomicWriteFile, ignoreMissing, readFileBounded } from '../base/fs.js';
 import { decodeDocument, encodeDocument } from '../format/document.js';
 import type { Log } from '../observability/log.js';
+
+const MAX_BYTES = 64 << 10;
 
 const schema = z.object({
   format: z.literal(1),
@@ -27,9 +28,9 @@ export function closedNote(directory: string, log: Log): ClosedNote {
   const path = join(directory, 'closed.json');
   const recall = async (): Promise<{ database: string; sequence: number } | null> => {
     try {
-      return decodeDocument(await readFile(path), { kind: 'closed.json', schema, maxBytes: 64 << 10 });
+      const bytes = await ignoreMissing(readFileBounded(path, MAX_BYTES));
+      return bytes === undefined ? null : decodeDocument(bytes, { kind: 'closed.json', schema, maxBytes: MAX_BYTES });
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
       log.warn('where the database was closed cannot be read: it is not compared', { path, error });
       return null;
     }

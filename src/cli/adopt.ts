@@ -37,8 +37,8 @@ import { exitCode } from './exit-codes.js';
 /** RocksDB's own are a few KB. */
 const MAX_OPTIONS_BYTES = 16 << 20;
 const DATABASE = 'db-000001';
-/** The sweep of a later start removes a directory of this name. */
 const COPY_BYTES = 1 << 20;
+/** The sweep of a later start removes a directory of this name. */
 const BUILDING = `${DATABASE}.building`;
 const RAW_STATE = 'raw-state.json';
 
