@@ -67,6 +67,10 @@ export type LiveDocument = z.infer<typeof liveSchema>;
 export class DataDirectory {
   readonly path: string;
   #live: LiveDocument | null;
+  /** The file as it was last found right: nothing is read again as long as it is that one. */
+  #seen = '';
+  /** Writes of LIVE, and looks at it, take turns. */
+  #turn: Promise<unknown> = Promise.resolve();
   /** Why LIVE could not be used; null when it could. */
   readonly failure: CairnError | null;
 
@@ -132,7 +136,51 @@ export class DataDirectory {
   }
 
   /** Flips the pointer: after this resolves the new state is what any start will open. */
-  async replaceLive(live: LiveDocument): Promise<void> {
+  replaceLive(live: LiveDocument): Promise<void> {
+    return this.#inTurn(() => this.#replaceLive(live));
+  }
+
+  /**
+   * Compares the file with what this directory knows, and writes it anew where it is another one and `isOwner` says that nobody
+   * else may have done that on purpose. null: it is right, or nobody knows what is.
+   */
+  keepLive(isOwner: () => Promise<boolean>): Promise<{ what: string; mended: boolean } | null> {
+    return this.#inTurn(async () => {
+      const live = this.#live;
+      if (live === null) return null;
+      const seen = await fingerprint(join(this.path, 'LIVE'));
+      if (seen !== null && seen === this.#seen) return null;
+      const what = await this.#differenceTo(live);
+      if (what === null) {
+        this.#seen = seen ?? '';
+        return null;
+      }
+      // Where even this cannot be asked, the disk may be away: the error is the caller's.
+      if (!(await isOwner())) return { what, mended: false };
+      await this.#replaceLive(live);
+      return { what, mended: true };
+    });
+  }
+
+  async #differenceTo(live: LiveDocument): Promise<string | null> {
+    try {
+      const bytes = await ignoreMissing(readFileBounded(join(this.path, 'LIVE'), MAX_LIVE_BYTES));
+      if (bytes === undefined) return 'it is missing';
+      const found = decodeDocument(bytes, { kind: 'LIVE', schema: liveSchema, maxBytes: MAX_LIVE_BYTES });
+      if (encodeDocument(found).equals(encodeDocument(live))) return null;
+      return `it names ${found.live} of database ${found.database_id} on timeline ${found.timeline}`;
+    } catch (error) {
+      return `it is damaged (${(error as Error).message})`;
+    }
+  }
+
+  #inTurn<T>(body: () => Promise<T>): Promise<T> {
+    const mine = this.#turn.then(body);
+    this.#turn = mine.catch(() => undefined);
+    return mine;
+  }
+
+  async #replaceLive(live: LiveDocument): Promise<void> {
     const path = join(this.path, 'LIVE');
     const bytes = encodeDocument(live);
     try {
@@ -229,6 +277,12 @@ export function newLive(database: string, kind: KeyspaceKind, fresh: boolean): L
 export async function isRocksDirectory(path: string): Promise<boolean> {
   const entries = await readdir(path).catch(() => [] as string[]);
   return entries.includes('CURRENT') && entries.some((entry) => entry.startsWith('MANIFEST-'));
+}
+
+/** Another one after any change of the file; null: it is not there. */
+async function fingerprint(path: string): Promise<string | null> {
+  const stats = await ignoreMissing(lstat(path, { bigint: true }));
+  return stats === undefined ? null : [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join(':');
 }
 
 /** 'absent', 'empty', or what stands in the way. Symbolic links are never followed. */

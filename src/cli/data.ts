@@ -6,6 +6,7 @@
 import { basename, dirname, join } from 'node:path';
 import { closedNote } from '../backup/closed-note.js';
 import { DataDirectory, isRocksDirectory } from '../backup/data-directory.js';
+import { LiveGuard } from '../backup/live-guard.js';
 import type { WallClock } from '../base/clock.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { makeDirectory, removeTree } from '../base/fs.js';
@@ -75,10 +76,12 @@ async function openDataDirectory(dir: string, config: ConfigService, log: Log, c
       beforeClose: (closing) => noteWhereClosed(directory, closing, log),
       ...commonOptions(config, log, clock),
     });
+    const guard = await LiveGuard.begin(directory, log);
     const close = async (): Promise<void> => {
       try {
         await keyspace.close();
       } finally {
+        await guard.stop();
         lock.release();
       }
     };
