@@ -9,14 +9,16 @@
  */
 import { realpath } from 'node:fs/promises';
 import { faultPoint } from '../base/fault-points.js';
-import { atomicWriteFile, isErrno, readFileBounded } from '../base/fs.js';
+import { atomicWriteFile, isErrno, readFileBounded, replaceable } from '../base/fs.js';
 import { joinSelectors, type Rights } from './rights.js';
 import { RuleError } from './rule-error.js';
 import { RuleRefused, type Users, userLine, userName } from './users.js';
 
 const maxFileBytes = 16 * 1024 * 1024;
+/** Bad lines that are named: of a file that is something else altogether there are hundreds of thousands. */
+const namedProblems = 100;
 
-/** The file cannot be used. Every bad line is named, in Redis's words; none is repeated: a password may stand there. */
+/** The file cannot be used. Every bad line is named (of very many the first), in Redis's words; none is repeated: a password may stand there. */
 export class AclFileError extends Error {
   override readonly name = 'AclFileError';
   constructor(readonly problems: readonly string[]) {
@@ -50,6 +52,7 @@ export class AclFile {
   private parse(bytes: Buffer, users: Users): Map<string, Rights> {
     const described = new Map<string, Rights>();
     const problems: string[] = [];
+    let unnamed = 0;
     for (const [index, text] of bytes.toString('latin1').split('\n').entries()) {
       const line = text.replace(/^[ \t\r]+|[ \t\r]+$/g, '');
       if (line === '') continue;
@@ -58,9 +61,11 @@ export class AclFile {
         if (described.has(name)) throw new RuleError('Duplicate user found');
         described.set(name, rights);
       } catch (thrown) {
-        problems.push(`${this.path}:${index + 1}${whatOf(thrown).replace(/\.?$/, '.')}`);
+        if (problems.length === namedProblems) unnamed += 1;
+        else problems.push(`${this.path}:${index + 1}${whatOf(thrown).replace(/\.?$/, '.')}`);
       }
     }
+    if (unnamed > 0) problems.push(`${unnamed} more lines are wrong.`);
     if (problems.length > 0) throw new AclFileError(problems);
     return described;
   }
@@ -68,7 +73,7 @@ export class AclFile {
   /** A link stays a link. */
   private async target(): Promise<string> {
     try {
-      return await realpath(this.path);
+      return await replaceable(this.path);
     } catch (error) {
       if (isErrno(error, 'ENOENT')) return this.path;
       throw error;

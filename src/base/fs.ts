@@ -4,7 +4,19 @@
  * server's user: 0600 and 0700. Errors are Node's own, with `code`.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, link, lstat, mkdir, open, opendir, rename, rm, statfs, unlink } from 'node:fs/promises';
+import {
+  type FileHandle,
+  link,
+  lstat,
+  mkdir,
+  open,
+  opendir,
+  realpath,
+  rename,
+  rm,
+  statfs,
+  unlink,
+} from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { randomId } from './ids.js';
 
@@ -46,6 +58,17 @@ export async function atomicWriteFile(
   }
   if (options.ifAbsent === true) await ignoreMissing(unlink(temporary));
   await fsyncDirectory(directory);
+}
+
+/**
+ * What atomicWriteFile is to replace where an operator named the file: the one behind a link, which stays a link. A device or a
+ * pipe (`/dev/null`) is refused: a file in its place would take it from the whole machine.
+ */
+export async function replaceable(path: string): Promise<string> {
+  const target = await realpath(path);
+  const status = await lstat(target);
+  if (!status.isFile()) throw notRegular(target, status.isDirectory());
+  return target;
 }
 
 /** Writes and syncs a file that must not exist; its directory entry is not synced yet. */

@@ -4,9 +4,9 @@
  * Rewriting goes through YAML's document tree, so that comments, order and layout stay.
  */
 import { readFileSync } from 'node:fs';
-import { chmod, readFile, realpath, stat } from 'node:fs/promises';
+import { chmod, readFile, stat } from 'node:fs/promises';
 import { type Document, isMap, isScalar, LineCounter, type Pair, parseDocument, Scalar, type YAMLMap } from 'yaml';
-import { atomicWriteFile } from '../base/fs.js';
+import { atomicWriteFile, replaceable } from '../base/fs.js';
 import { settingNames } from './schema.js';
 import { ConfigError, type Given } from './sources.js';
 
@@ -33,7 +33,7 @@ export function readConfigFile(path: string): Given[] {
  * kept, and replaces it atomically. Throws ConfigError and leaves it alone when it is no longer readable.
  */
 export async function rewriteConfigFile(path: string, texts: ReadonlyMap<string, string>): Promise<void> {
-  const target = await realpath(path); // a link stays a link
+  const target = await replaceable(path);
   const parsed = parseFile(path, await readFile(target));
   const entries = new Map(entriesOf(parsed, path).map((entry) => [entry.name, entry]));
   for (const [name, text] of texts) {

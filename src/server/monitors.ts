@@ -4,7 +4,7 @@
  *   +1700000000.123456 [0 127.0.0.1:60866] "SET" "key" "value"
  *
  * Lines are gathered and sent once per turn of the event loop, the same bytes to all. A reader that is too slow is cut off
- * by its output limit. Of an argument the first 64 KB are shown, of a command about 1 MB: Redis shows all, but a line is up
+ * by its output limit; one whose user may no longer MONITOR is closed before it is shown more. Of an argument the first 64 KB are shown, of a command about 1 MB: Redis shows all, but a line is up
  * to four times as long as what it shows, and there is one for each monitor.
  */
 import { redacted } from '../commands/shown-arguments.js';
@@ -15,6 +15,7 @@ const LINE_BYTES = 1024 * 1024;
 
 export interface MonitoringConnection {
   push(bytes: Buffer): void;
+  cutOff(event: string): void;
 }
 
 interface Caller {
@@ -23,7 +24,8 @@ interface Caller {
 }
 
 export class Monitors {
-  private readonly readers = new Set<MonitoringConnection>();
+  /** With what says whether it may go on. */
+  private readonly readers = new Map<MonitoringConnection, () => boolean>();
   private lines = '';
   private scheduled = false;
 
@@ -31,8 +33,8 @@ export class Monitors {
     return this.readers.size > 0;
   }
 
-  add(reader: MonitoringConnection): void {
-    this.readers.add(reader);
+  add(reader: MonitoringConnection, mayGoOn: () => boolean): void {
+    this.readers.set(reader, mayGoOn);
   }
 
   /** What was shown before is sent all the same. */
@@ -67,7 +69,10 @@ export class Monitors {
     if (this.lines === '') return;
     const bytes = Buffer.from(this.lines, 'latin1');
     this.lines = '';
-    for (const reader of this.readers) reader.push(bytes);
+    for (const [reader, mayGoOn] of this.readers) {
+      if (mayGoOn()) reader.push(bytes);
+      else reader.cutOff('the user may no longer MONITOR: connection closed');
+    }
   }
 }
 

@@ -12,6 +12,7 @@ import type { CairnError } from '../base/errors.js';
 import { describeClient } from '../commands/client.js';
 import type { Services } from '../commands/command.js';
 import type { CommandCount, Login, ServerControl, Session } from '../commands/session.js';
+import { lookup } from '../commands/spec.js';
 import type { Log } from '../observability/log.js';
 import { ReplyWriter } from '../resp/encode.js';
 import { Authenticator } from './auth.js';
@@ -172,7 +173,7 @@ class RunningServer implements Server, ListenerHost {
     for (const connection of this.connections) {
       if (connection.session !== session) continue;
       connection.session.monitor(() => this.monitors.remove(connection));
-      this.monitors.add(connection);
+      this.monitors.add(connection, () => mayMonitor(session));
     }
   }
 
@@ -314,4 +315,10 @@ class RunningServer implements Server, ListenerHost {
       };
     });
   }
+}
+
+/** Also while it goes on: rights that are taken away hold at once. */
+function mayMonitor({ account }: Session): boolean {
+  const spec = lookup('monitor');
+  return account.unrestricted || (spec !== undefined && account.rights.check(spec, [Buffer.from('MONITOR')]) === null);
 }

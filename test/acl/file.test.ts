@@ -1,4 +1,5 @@
 /** The file of users: read whole or not at all, written whole or not at all, private. */
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   lstatSync,
@@ -93,6 +94,32 @@ t.test('what is no file, or too long a one, is refused before it is read', async
   await t.rejects(new AclFile(join(dir, 'directory')).load(users), { code: 'EISDIR' });
   writeFileSync(join(dir, 'long'), Buffer.alloc(17 * 1024 * 1024));
   await t.rejects(new AclFile(join(dir, 'long')).load(users), /more than the 16777216/);
+});
+
+t.test(
+  'of a file that is something else altogether the first bad lines are named, and the others counted',
+  async (t) => {
+    const { file, users } = withFile(t, 'nonsense\n'.repeat(200_000));
+    const error = await file.load(users).catch((thrown: unknown) => thrown);
+    t.ok(error instanceof AclFileError);
+    t.equal((error as AclFileError).problems.length, 101);
+    t.equal((error as AclFileError).problems.at(-1), '199900 more lines are wrong.');
+  },
+);
+
+t.test('what is no regular file is never replaced by a file of users, neither by name nor behind a link', async (t) => {
+  const { dir, users } = withFile(t, '');
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  symlinkSync(join(dir, 'pipe'), join(dir, 'link'));
+  mkdirSync(join(dir, 'directory'));
+  for (const name of ['pipe', 'link', 'directory']) {
+    await t.rejects(new AclFile(join(dir, name)).save(users), /is not a regular file/, name);
+  }
+  t.ok(lstatSync(join(dir, 'pipe')).isFIFO());
+  t.same(
+    readdirSync(dir).filter((name) => name.startsWith('.tmp')),
+    [],
+  );
 });
 
 t.test('saved and loaded, every user is the same; the file is private and holds no password', async (t) => {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { chmodSync, lstatSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -6,6 +7,7 @@ import type { Environment } from '../../src/config/environment.js';
 import { rewriteConfigFile } from '../../src/config/file.js';
 import { loadConfig } from '../../src/config/load.js';
 import type { ConfigService } from '../../src/config/service.js';
+import { scratch } from '../support/scratch.js';
 
 function service(...args: string[]): ConfigService {
   return loadConfig({ args, environment: {}, workingDirectory: '/nowhere' }).config;
@@ -335,7 +337,7 @@ t.test('REWRITE fails with the reason where the file cannot be replaced', async 
   const file = join(t.testdirName, 'cairn.yaml');
   rmSync(file);
   mkdirSync(file);
-  t.match(await rejection(config.rewrite()), /^ERR Rewriting config file: EISDIR/);
+  t.match(await rejection(config.rewrite()), /^ERR Rewriting config file: cairn.yaml is not a regular file/);
 });
 
 t.test('REWRITE follows a symbolic link and keeps it', async (t) => {
@@ -370,4 +372,14 @@ t.test('many REWRITEs at once leave one whole file', async (t) => {
   config.configSet([['timeout', '9']]);
   await Promise.all(Array.from({ length: 20 }, () => config.rewrite()));
   t.equal(readFileSync(join(t.testdirName, 'cairn.yaml'), 'utf8'), 'port: 1\ntimeout: 9\n');
+});
+
+t.test('what is no regular file is never replaced by a configuration, neither by name nor behind a link', async (t) => {
+  const dir = scratch(t);
+  execFileSync('mkfifo', [join(dir, 'pipe')]);
+  symlinkSync(join(dir, 'pipe'), join(dir, 'link'));
+  for (const name of ['pipe', 'link']) {
+    await t.rejects(rewriteConfigFile(join(dir, name), new Map([['maxclients', '7']])), /is not a regular file/);
+  }
+  t.ok(lstatSync(join(dir, 'pipe')).isFIFO());
 });

@@ -173,6 +173,26 @@ t.test('MONITOR shows ADMIN commands to nobody, and the beginning of a long argu
   t.match(await client.ask('CLIENT', 'LIST'), / flags=O /);
 });
 
+t.test('a monitor whose user may no longer MONITOR is closed, and shown nothing more', async (t) => {
+  const client = await open();
+  await client.ask('ACL', 'SETUSER', 'watcher', 'on', 'nopass', '+@all', '~*');
+  for (const taken of ['-monitor', '-@admin', '-@all']) {
+    await client.ask('ACL', 'SETUSER', 'watcher', '+@all');
+    const monitor = await open();
+    await monitor.ask('AUTH', 'watcher', 'x');
+    await monitor.ask('MONITOR');
+    await client.ask('SET', 'seen', 'v');
+    t.match(brief(await monitor.next()), /"SET" "seen"/);
+    await client.ask('ACL', 'SETUSER', 'watcher', 'off');
+    await client.ask('SET', 'seen', 'while it is off');
+    t.match(brief(await monitor.next()), /"while it is off"/, 'off keeps out who is not in yet');
+    await client.ask('ACL', 'SETUSER', 'watcher', 'on', taken);
+    await client.ask('SET', 'hidden', 'v');
+    t.equal(await monitor.next(), null, taken);
+    t.notMatch(await client.ask('CLIENT', 'LIST'), /user=watcher/);
+  }
+});
+
 t.test('a monitor that does not read is cut off by the output limit, and nobody else notices', async (t) => {
   const own = await startTestServer(t, { outputLimitBytes: 1024 * 1024 });
   const [monitor, client] = [await own.open(), await own.open()];
