@@ -378,6 +378,8 @@ Napi::Value Database::Resume(const Napi::CallbackInfo& info) {
   return CallWorker::Queue(info.Env(), handle_, [handle = handle_](rocksdb::DB* db) {
     const rocksdb::Status resumed = db->Resume();
     if (resumed.ok()) handle->log_failed = false;
+    // RocksDB itself never leaves an error that is this severe; a sync of the log that failed is one.
+    if (resumed.severity() >= rocksdb::Status::Severity::kFatalError) handle->sync_failed = true;
     return resumed;
   });
 }

@@ -51,6 +51,18 @@ const checks = [
     about: 'a start on every damage to every file of a repository, then flipped bits at every byte of small files',
   },
   {
+    name: 'failing-files',
+    source: 'test/fault/failing-files.test.ts',
+    minutes: 10,
+    about: 'every write, sync, rename and removal in the repository fails in turn, in every operation',
+  },
+  {
+    name: 'failing-writes',
+    source: 'test/fault/failing-writes.test.ts',
+    minutes: 10,
+    about: 'writers while the data disk fails writes, syncs and renames: nothing acknowledged is lost',
+  },
+  {
     name: 'many-segments',
     source: 'test/backup/many-segments.test.ts',
     minutes: 5,

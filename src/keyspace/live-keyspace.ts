@@ -26,6 +26,7 @@ import { type KeyspaceOptions, loadState } from './open.js';
 import type { Exchanged, KeyspaceKind, Position } from './port.js';
 import { rawLayout, saveRawState } from './raw.js';
 import {
+  commitsLost,
   didNotOpen,
   loading,
   refusedAfter,
@@ -38,7 +39,7 @@ import {
 import { collectLayer, ScanMerge } from './scan.js';
 import { ScanCursors } from './scan-cursors.js';
 import { cloneState, decodeState, emptyState, type State } from './state-record.js';
-import { requireRoomToReopen, resumeStorage } from './storage-check.js';
+import { requireRoomToReopen, requireWritable, resumeStorage } from './storage-check.js';
 import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
 import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
@@ -61,7 +62,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   /** Settles when the running exchange is over, null: none runs. */
   private exchanging: Promise<void> | null = null;
   /** The database could not be opened anew: why, and where it lies. */
-  private lost: { path: string; failure: CairnError } | null = null;
+  private lost: { path: string; failure: CairnError; sequence: number } | null = null;
   private readonly exclusive = new Exclusive();
   private readonly writer: GroupWriter;
   private readonly tx: LiveTransaction;
@@ -378,7 +379,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     const path = database?.path ?? this.lost?.path ?? '';
     try {
       if (database === null || database.logUnusable) database = await this.reopen(database, path);
-      else if (this.storageError !== null) await resumeStorage(database);
+      else if (this.storageError !== null) database = await this.resumeOrReopen(database, path);
       if (this.storageError !== null) await this.readAnew(database);
       if (this.layout.stateKey !== null) {
         const group = this.writer.appendState();
@@ -393,11 +394,23 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     }
   }
 
+  private async resumeOrReopen(database: Database, path: string): Promise<Database> {
+    try {
+      await resumeStorage(database);
+      return database;
+    } catch (error) {
+      if (!database.logUnusable) throw error;
+      return this.reopen(database, path);
+    }
+  }
+
   /** Closes the database and opens it anew: RocksDB gives a failed log no new writer otherwise. Data calls answer LOADING. */
   private async reopen(database: Database | null, path: string): Promise<Database> {
     const { reopen: open, log } = this.options;
     if (open === undefined) throw new CairnError('MISCONF', `the log of ${path} takes writes again after a restart`);
     if (database !== null) await requireRoomToReopen(database);
+    await requireWritable(path);
+    const sequence = database?.latestSequence() ?? this.lost?.sequence ?? 0;
     this.unavailable = reopening();
     let finish = (): void => {};
     this.exchanging = new Promise((resolve) => (finish = resolve));
@@ -407,7 +420,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       await database
         ?.close()
         .catch((error: unknown) => log.warn('the database did not close cleanly', { path, error }));
-      this.database = await open(path);
+      this.database = await this.openWhole(open, path, sequence);
       this.lost = null;
       this.fetches.spoilAll();
       this.watches.touchAll();
@@ -415,13 +428,26 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       return this.database;
     } catch (error) {
       this.database = null;
-      this.lost = { path, failure: toCairnError(error, 'MISCONF') };
+      this.lost = { path, failure: toCairnError(error, 'MISCONF'), sequence };
       throw error;
     } finally {
       this.exchanging = null;
       this.unavailable = this.availability();
       finish();
     }
+  }
+
+  /** What a sync that failed was for, the disk may have lost; that is for a start to find, which goes on on a line of its own. */
+  private async openWhole(
+    open: (path: string) => Promise<Database>,
+    path: string,
+    sequence: number,
+  ): Promise<Database> {
+    const database = await open(path);
+    const found = database.latestSequence();
+    if (found >= sequence) return database;
+    await database.close();
+    throw commitsLost(path, sequence, found);
   }
 
   /** Whether a failed write is there after all is the database's to say; where else the state stands memory knows. */

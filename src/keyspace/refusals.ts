@@ -35,7 +35,10 @@ export function writesStopped(): CairnError {
 export function didNotOpen(failure: CairnError | undefined): CairnError {
   const why = failure === undefined ? 'no database is open' : `the database did not open: ${failure.message}`;
   return new CairnError('MISCONF', why, {
-    hint: 'ADMIN.BACKUP LIST, VERIFY and RESTORE work; a restore brings a database back.',
+    hint:
+      failure?.details.kind === 'lost'
+        ? failure.hint
+        : 'ADMIN.BACKUP LIST, VERIFY and RESTORE work; a restore brings a database back.',
     details: failure?.details ?? {},
     cause: failure,
   });
@@ -49,6 +52,18 @@ export function refusedAfter(cause: unknown): CairnError {
     details: error.details,
     cause,
   });
+}
+
+/** The disk lost what it had taken, before it was synced. */
+export function commitsLost(path: string, expected: number, actual: number): CairnError {
+  return new CairnError(
+    'MISCONF',
+    `${path} ends at sequence ${actual}, and was at ${expected}: the disk lost what it failed to sync`,
+    {
+      hint: 'Restart the server: it serves what the disk has. RESTORE LATEST with a target has what was archived.',
+      details: { kind: 'lost', path, expected, actual },
+    },
+  );
 }
 
 /** The check of ADMIN.READONLY OFF found that nothing is better. */

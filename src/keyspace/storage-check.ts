@@ -1,7 +1,8 @@
 /** Makes the storage take writes again after one failed. */
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CairnError } from '../base/errors.js';
-import { freeBytes } from '../base/fs.js';
+import { freeBytes, removeFile, TEMPORARY_PREFIX, writeNewFile } from '../base/fs.js';
 import type { Database } from '../engine/types.js';
 
 /** How long RocksDB's own attempt to go on is waited for. */
@@ -25,6 +26,17 @@ export async function resumeStorage(database: Database): Promise<void> {
       if (performance.now() > deadline) throw new CairnError('NOSPACE', 'RocksDB found too little free space to go on');
       await delay(RESUME_RETRY_MS);
     }
+  }
+}
+
+/** Throws what the file system says to a file that is written, synced and removed: the database is not closed for nothing. */
+export async function requireWritable(directory: string): Promise<void> {
+  const path = join(directory, `${TEMPORARY_PREFIX}probe`);
+  await removeFile(path); // of a process that was killed here
+  try {
+    await writeNewFile(path, Buffer.alloc(4096));
+  } finally {
+    await removeFile(path);
   }
 }
 
