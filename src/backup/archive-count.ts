@@ -40,8 +40,11 @@ export async function correctRawCount(
   const { timeline } = end;
   await live.exchange(async (at) => {
     if (at === null || live.database !== database) throw new CairnError('MISCONF', 'the database was lost meanwhile');
-    const { lastCommitUs, commitCount, keyCounts } = at;
-    const known = { lastCommitUs: Math.max(lastUs, lastCommitUs), commitCount: commitCount + missing, keyCounts };
+    const known = {
+      ...at,
+      lastCommitUs: Math.max(lastUs, at.lastCommitUs),
+      commitCount: at.commitCount + missing,
+    };
     return { database, timeline, kind: live.kind, position: known };
   });
   log.info('the raw keyspace takes its commit count from the archive', { timeline, missing, sequence: end.sequence });

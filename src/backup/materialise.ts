@@ -223,11 +223,9 @@ async function proveState(
     );
   }
   if (stated !== null && !isStale) return null;
-  return {
-    lastCommitUs: goal.lastCommitUs ?? 0,
-    commitCount: goal.commitCount,
-    keyCounts: goal.keyCounts ?? (await survey(database, keyspace)).keyCounts,
-  };
+  const { keyCounts, expiryCounts } =
+    goal.keyCounts === null ? await survey(database, keyspace) : { keyCounts: goal.keyCounts, expiryCounts: null };
+  return { lastCommitUs: goal.lastCommitUs ?? 0, commitCount: goal.commitCount, keyCounts, expiryCounts };
 }
 
 /** What the state says of itself; null: nothing, since it is a raw one, or ends inside the first write group of all. */

@@ -18,6 +18,7 @@ import { formatTime } from '../base/time.js';
 import type { Database } from '../engine/types.js';
 import type { TimelineRecord } from '../format/index.js';
 import type { KeyspaceKind, KnownPosition, LivePort, Position } from '../keyspace/port.js';
+import { countUnsaidExpiries } from '../keyspace/survey.js';
 import type { Log } from '../observability/log.js';
 import type { Archiver } from './archiver.js';
 import type { DataDirectory, KeptDatabase, LiveDocument } from './data-directory.js';
@@ -72,10 +73,12 @@ export async function swap(
 ): Promise<Swapped> {
   operation.phase = 'swap';
   const { signal } = operation;
+  const { database, keyspace, position } = successor;
+  const expiryCounts = position === null ? await countUnsaidExpiries(database, keyspace) : null;
   const committed = (): Promise<Swapped> => {
     operation.checkpoint();
     operation.committed = 'it is past its swap';
-    return exchange(context, directory, successor);
+    return exchange(context, directory, successor, expiryCounts);
   };
   const { archiver } = context;
   if (archiver === null) return committed();
@@ -90,7 +93,12 @@ export async function swap(
   }, signal);
 }
 
-async function exchange(context: SwapContext, directory: DataDirectory, successor: Successor): Promise<Swapped> {
+async function exchange(
+  context: SwapContext,
+  directory: DataDirectory,
+  successor: Successor,
+  expiryCounts: number[] | null,
+): Promise<Swapped> {
   const { live, clock, log, repository, archiver } = context;
   const before = directory.live;
   let left: Swapped['previous'] = null;
@@ -129,7 +137,11 @@ async function exchange(context: SwapContext, directory: DataDirectory, successo
       .then(() => faultPoint('pointer-written'))
       .catch(flipBack);
     const { database, keyspace: kind, position: known } = successor;
-    return { database, timeline, kind, ...(known === null ? {} : { position: known }) };
+    return {
+      ...{ database, timeline, kind },
+      ...(known === null ? {} : { position: known }),
+      ...(expiryCounts === null ? {} : { expiryCounts }),
+    };
   });
   const { previous, downtimeMs } = await exchanged.catch(flipBack).catch(async (error: unknown) => {
     // A line that never began: its number is free again.

@@ -169,6 +169,9 @@ function compareProof({ goal }: Source, proof: Proof, first: BackupState['logica
   if (proof.position !== null) {
     compare('commit count', goal.commitCount, proof.position.commitCount);
     compareTimeline(compare, goal.timeline, proof.position.timeline);
+    const { expiryCounts } = proof.position;
+    if (expiryCounts !== null)
+      compare('counts of keys with an expiry', expiryCounts.join(), proof.survey.expiryCounts.join());
   }
   if (goal.keyCounts !== null) compare('key counts', goal.keyCounts.join(), proof.survey.keyCounts.join());
   if (first !== null) compare('content digest', first.sha256, proof.survey.digest);

@@ -9,11 +9,17 @@ import { rocksdbFields } from './info-rocksdb.js';
 
 type Fields = Record<string, string | number>;
 
+interface KeyCounts {
+  keys: number;
+  /** How many of them have an expiry. */
+  expires: number;
+}
+
 /** What the sections are made from. */
 interface Facts {
   services: Services;
-  /** Keys per database, null while data is not served. */
-  keyCounts: readonly number[] | null;
+  /** Of each database, null while data is not served. */
+  databases: readonly KeyCounts[] | null;
   /** What backups know of themselves; empty inside EXEC, which cannot wait for it. */
   backup: { backup: Fields; persistence: Fields };
 }
@@ -52,11 +58,11 @@ const info: ServerCommand = {
     const wanted = wantedSections(args);
     const asks = wanted.some((name) => backupSections.has(name));
     const backup = asks ? await backupFacts(services) : noBackupFacts;
-    return render(wanted, { services, keyCounts: currentKeyCounts(services), backup });
+    return render(wanted, { services, databases: currentKeyCounts(services), backup });
   },
   runQueued(tx, { services, args }) {
-    const keyCounts = countKeys(tx, services);
-    return render(wantedSections(args), { services, keyCounts, backup: noBackupFacts });
+    const databases = countKeys(tx, services);
+    return render(wantedSections(args), { services, databases, backup: noBackupFacts });
   },
 };
 
@@ -102,14 +108,17 @@ async function backupFacts({ backup, log }: Services): Promise<Facts['backup']> 
   }
 }
 
-function currentKeyCounts(services: Services): number[] | null {
+function currentKeyCounts(services: Services): KeyCounts[] | null {
   if (services.keyspace.unavailable !== null) return null;
   const outcome = services.keyspace.execute((tx) => countKeys(tx, services));
   return outcome instanceof Promise ? null : outcome.value;
 }
 
-function countKeys(tx: Transaction, { server }: Services): number[] {
-  return Array.from({ length: server.databases }, (_, database) => tx.keyCount(database));
+function countKeys(tx: Transaction, { server }: Services): KeyCounts[] {
+  return Array.from({ length: server.databases }, (_, database) => ({
+    keys: tx.keyCount(database),
+    expires: tx.expiryCount(database),
+  }));
 }
 
 function serverFields({ services: { server, config } }: Facts): Fields {
@@ -314,10 +323,11 @@ function latencyFields({ services: { server } }: Facts): Fields {
   return fields;
 }
 
-function keyspaceFields({ keyCounts }: Facts): Fields {
+function keyspaceFields({ databases }: Facts): Fields {
   const fields: Fields = {};
-  for (const [database, keys] of (keyCounts ?? []).entries()) {
-    if (keys > 0) fields[`db${database}`] = `keys=${keys},expires=0,avg_ttl=0`;
+  for (const [database, { keys, expires }] of (databases ?? []).entries()) {
+    // Redis estimates avg_ttl from samples, and says 0 before the first one. Here none is taken.
+    if (keys > 0) fields[`db${database}`] = `keys=${keys},expires=${expires},avg_ttl=0`;
   }
   return fields;
 }

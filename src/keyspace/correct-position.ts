@@ -8,6 +8,7 @@ import { BatchBuilder } from '../engine/index.js';
 import type { Database } from '../engine/types.js';
 import { encodeCommitMark } from './commit-mark.js';
 import { loadDatabaseMap } from './database-map.js';
+import { countExpiries } from './expiry-counts.js';
 import { DATABASES, STATE_KEY } from './layout.js';
 import type { KeyspaceKind, KnownPosition, Position } from './port.js';
 import { encodeState, type State } from './state-record.js';
@@ -50,8 +51,17 @@ export async function stateOf(
 ): Promise<State> {
   const { lastCommitUs, commitCount } = known;
   const databases = kind === 'native' ? DATABASES : 1;
-  const counted = known.keyCounts ?? (await survey(database, kind)).keyCounts;
-  assert(counted.length <= databases, `${counted.length} key counts for the ${databases} databases of a keyspace`);
-  const keyCounts = Array.from({ length: databases }, (_, index) => counted[index] ?? 0);
-  return { lastCommitUs, timeline, commitCount, keyCounts };
+  const counted = known.keyCounts === null ? await survey(database, kind) : known;
+  const of = (counts: readonly number[]): number[] => {
+    assert(counts.length <= databases, `${counts.length} counts for the ${databases} databases of a keyspace`);
+    return Array.from({ length: databases }, (_, index) => counts[index] ?? 0);
+  };
+  const expiryCounts = counted.expiryCounts ?? (await countExpiries(database, kind));
+  return {
+    lastCommitUs,
+    timeline,
+    commitCount,
+    keyCounts: of(counted.keyCounts ?? []),
+    expiryCounts: of(expiryCounts),
+  };
 }

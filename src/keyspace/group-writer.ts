@@ -113,6 +113,7 @@ export class GroupWriter {
     this.current.lastCommitUs = timeUs;
     this.current.commitCount += 1;
     if (tx.counts !== null) this.current.keyCounts = tx.counts;
+    if (tx.expiryCounts !== null) this.current.expiryCounts = tx.expiryCounts;
     if (this.batch.byteLength >= MAX_GROUP_BYTES) this.seal();
     this.schedule();
     return group;

@@ -17,6 +17,7 @@ import { stateOf } from './correct-position.js';
 import { DatabaseMap, loadDatabaseMap } from './database-map.js';
 import { Exclusive } from './exclusive.js';
 import { type Due, Expirer, type ExpirerHost } from './expirer.js';
+import { withExpiryCounts } from './expiry-counts.js';
 import { Fetch, Fetches } from './fetches.js';
 import { GroupWriter, type GroupWriterHost } from './group-writer.js';
 import type { KeyRef, Keyspace, Outcome, Watch } from './keyspace.js';
@@ -309,11 +310,11 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   /** Where the state stands that an exchange brought. */
-  private async stateAfter({ database, kind, timeline, position }: Exchanged): Promise<State> {
+  private async stateAfter({ database, kind, timeline, position, expiryCounts }: Exchanged): Promise<State> {
     if (position !== undefined) return stateOf(database, kind, position, timeline);
     // The same one: memory knows, also after a write that failed.
     if (database === this.database && kind === this.kind) return { ...cloneState(this.writer.writtenState), timeline };
-    return loadState(database, kind, timeline, this.options.rawStatePath);
+    return loadState(database, kind, timeline, this.options.rawStatePath, expiryCounts);
   }
 
   /** Makes the state say where it is. The exchange is done: a failure refuses writes, as any failed write does. */
@@ -457,10 +458,8 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     const record = stateKey === null ? undefined : await database.get(stateKey);
     const stored = record === undefined ? known : { ...decodeState(record, databases), timeline: known.timeline };
     // An exchange may know better than the reserved key, and may have failed to say so in it.
-    this.writer.reset(
-      stored.lastCommitUs > known.lastCommitUs ? stored : known,
-      await loadDatabaseMap(database, this.kind),
-    );
+    const newer = stored.lastCommitUs > known.lastCommitUs ? stored : known;
+    this.writer.reset(await withExpiryCounts(database, this.kind, newer), await loadDatabaseMap(database, this.kind));
     this.clock.raise(stored.lastCommitUs + 1);
     this.fetches.spoilAll();
     this.expirer.reset();
@@ -479,6 +478,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   get keyCounts(): readonly number[] {
     return this.writer.current.keyCounts;
+  }
+
+  get expiryCounts(): readonly number[] {
+    return this.writer.current.expiryCounts;
   }
 
   get databaseMap(): DatabaseMap {

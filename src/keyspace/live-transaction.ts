@@ -21,6 +21,8 @@ export interface View {
   readonly pending: PendingGroups;
   /** By database, with every executed commit. */
   readonly keyCounts: readonly number[];
+  /** By database, with every executed commit: how many keys have an expiry. */
+  readonly expiryCounts: readonly number[];
   /** With every executed commit. */
   readonly databaseMap: DatabaseMap;
   /** Ids of the keys in these slots that somebody watches. */
@@ -64,6 +66,8 @@ export class LiveTransaction implements Transaction {
   flushed = 0;
   /** Key counts after this transaction; null: as before. */
   counts: number[] | null = null;
+  /** Counts of keys with an expiry after this transaction; null: as before. */
+  expiryCounts: number[] | null = null;
   /** Which slots the databases are in after this transaction; null: the same ones. */
   map: DatabaseMap | null = null;
   /** Watched keys that a swap changed. */
@@ -95,6 +99,7 @@ export class LiveTransaction implements Transaction {
     this.index = null;
     this.flushed = 0;
     this.counts = null;
+    this.expiryCounts = null;
     this.map = null;
     if (this.swapped.size > 0) this.swapped = new Set();
     this.resident = resident;
@@ -132,18 +137,14 @@ export class LiveTransaction implements Transaction {
     this.requireWritable();
     const slot = this.slotOf(database);
     const record = this.view.layout.encode(value);
-    const entry = this.entry(slot, key);
-    if (entry.record === null) this.count(slot, 1);
-    entry.record = record;
+    this.set(this.entry(slot, key), record);
   }
 
   delete(database: number, key: Buffer): boolean {
     const slot = this.slotOf(database);
     if (this.current(slot, key) === null) return false;
     this.requireWritable();
-    const entry = this.entry(slot, key);
-    entry.record = null;
-    this.count(slot, -1);
+    this.set(this.entry(slot, key), null);
     return true;
   }
 
@@ -162,15 +163,19 @@ export class LiveTransaction implements Transaction {
     const map = this.map ?? this.view.databaseMap;
     const slots = [map.slotOf(first), map.slotOf(second)] as const;
     for (const id of this.view.watchedIn(slots)) if (this.swapChanges(id, slots)) this.swapped.add(id);
-    this.counts ??= this.view.keyCounts.slice();
-    const [before, after] = [this.counts[first] ?? 0, this.counts[second] ?? 0];
-    [this.counts[first], this.counts[second]] = [after, before];
+    this.counts = exchanged(this.counts ?? this.view.keyCounts, first, second);
+    this.expiryCounts = exchanged(this.expiryCounts ?? this.view.expiryCounts, first, second);
     this.map = map.swapped(first, second);
   }
 
   keyCount(database: number): number {
     this.seen = this.view.pending.last ?? null;
     return (this.counts ?? this.view.keyCounts)[database] ?? 0;
+  }
+
+  expiryCount(database: number): number {
+    this.seen = this.view.pending.last ?? null;
+    return (this.expiryCounts ?? this.view.expiryCounts)[database] ?? 0;
   }
 
   scan(asked: ScanRequest): ScanPage {
@@ -219,10 +224,8 @@ export class LiveTransaction implements Transaction {
     const expiresAtMs = this.view.layout.expiryOf(record);
     if (expiresAtMs === null || this.nowMs <= expiresAtMs) return record;
     if (this.view.writesRefused === null && !this.view.expiryHeld) {
-      const entry = this.entry(slot, key);
-      entry.record = null;
+      this.set(this.entry(slot, key), null);
       this.expired++;
-      this.count(slot, -1);
     }
     return null;
   }
@@ -310,19 +313,52 @@ export class LiveTransaction implements Transaction {
     if (counts[database] === 0) return;
     this.counts = counts.slice();
     this.counts[database] = 0;
+    const expiring = this.expiryCounts ?? this.view.expiryCounts;
+    if (expiring[database] !== 0) {
+      this.expiryCounts = expiring.slice();
+      this.expiryCounts[database] = 0;
+    }
     this.flushed |= 1 << slot;
     this.entries = this.entries.filter((entry) => entry.slot !== slot);
     if (this.index !== null) this.index = new Map(this.entries.map((each) => [each.id, each]));
     this.lastBase = undefined;
   }
 
+  /** What the key is from here on, and what that makes of the counts. */
+  private set(entry: DraftEntry, record: Buffer | null): void {
+    const before = entry.record;
+    entry.record = record;
+    if (before === null || record === null)
+      this.count(entry.slot, (record === null ? 0 : 1) - (before === null ? 0 : 1));
+    const expired = this.expires(before);
+    const expires = this.expires(record);
+    if (expires !== expired) this.countExpiry(entry.slot, expires ? 1 : -1);
+  }
+
+  private expires(record: Buffer | null): boolean {
+    return record !== null && this.view.layout.expiryOf(record) !== null;
+  }
+
   private count(slot: number, by: number): void {
+    if (by === 0) return;
     const database = (this.map ?? this.view.databaseMap).databaseIn(slot);
     this.counts ??= this.view.keyCounts.slice();
     this.counts[database] = (this.counts[database] ?? 0) + by;
   }
 
+  private countExpiry(slot: number, by: number): void {
+    const database = (this.map ?? this.view.databaseMap).databaseIn(slot);
+    this.expiryCounts ??= this.view.expiryCounts.slice();
+    this.expiryCounts[database] = (this.expiryCounts[database] ?? 0) + by;
+  }
+
   private requireWritable(): void {
     if (this.view.writesRefused !== null) throw this.view.writesRefused;
   }
+}
+
+function exchanged(counts: readonly number[], first: number, second: number): number[] {
+  const result = counts.slice();
+  [result[first], result[second]] = [counts[second] ?? 0, counts[first] ?? 0];
+  return result;
 }

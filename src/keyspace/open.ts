@@ -4,6 +4,7 @@ import { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
 import type { Log } from '../observability/log.js';
 import { loadDatabaseMap } from './database-map.js';
+import { withExpiryCounts } from './expiry-counts.js';
 import type { Keyspace } from './keyspace.js';
 import { DATABASES, STATE_KEY } from './layout.js';
 import { LiveKeyspace } from './live-keyspace.js';
@@ -49,12 +50,16 @@ export async function openKeyspace(options: KeyspaceOptions): Promise<Keyspace> 
   return new LiveKeyspace(options, state, await loadDatabaseMap(database, kind));
 }
 
-/** Where an opened database stands; the timeline is the caller's to say. */
+/**
+ * Where an opened database stands; the timeline is the caller's to say. Keys with an expiry are counted where neither
+ * the state nor the caller (`expiryCounts`) says how many there are.
+ */
 export async function loadState(
   database: Database,
   kind: KeyspaceKind,
   timeline: number,
   rawStatePath: string | undefined,
+  expiryCounts: number[] | null = null,
 ): Promise<State> {
   if (kind === 'raw') {
     if (rawStatePath === undefined) {
@@ -66,7 +71,10 @@ export async function loadState(
     return loadRawState(database, rawStatePath, timeline);
   }
   const record = await database.get(STATE_KEY);
-  if (record !== undefined) return { ...decodeState(record, DATABASES), timeline };
+  if (record !== undefined) {
+    const state = decodeState(record, DATABASES);
+    return withExpiryCounts(database, kind, { ...state, timeline, expiryCounts: state.expiryCounts ?? expiryCounts });
+  }
   const blocks = database.iterate({ values: false, blockEntries: 1 });
   try {
     if ((await blocks.next()) === null) return emptyState(timeline, DATABASES);

@@ -17,6 +17,8 @@ export interface Position {
   commitCount: number;
   /** Exact number of keys per logical database, 16 entries in a native keyspace, 1 in a raw one. */
   keyCounts: number[];
+  /** How many of them have an expiry; null: an older version wrote the state, and did not count. Serving it counts. */
+  expiryCounts: number[] | null;
 }
 
 /** What is known of a state by other means than its reserved key: replaying to inside a write group leaves that stale. */
@@ -25,6 +27,8 @@ export interface KnownPosition {
   commitCount: number;
   /** null: nobody counted; a scan will. */
   keyCounts: number[] | null;
+  /** null: nobody counted. */
+  expiryCounts: number[] | null;
 }
 
 /** What an exchange serves from then on. */
@@ -34,6 +38,8 @@ export interface Exchanged {
   kind: KeyspaceKind;
   /** Counts instead of what the state says of itself. */
   position?: KnownPosition;
+  /** Where the state does not say it: counted before the exchange, which would take as much longer. */
+  expiryCounts?: number[];
 }
 
 export interface LivePort {

@@ -53,7 +53,7 @@ export const rawLayout: Layout = {
   },
 };
 
-interface RawStateDocument extends Omit<State, 'keyCounts'> {
+interface RawStateDocument extends Omit<State, 'keyCounts' | 'expiryCounts'> {
   version: 1;
   directory: string;
   sequence: number;

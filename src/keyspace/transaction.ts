@@ -44,6 +44,8 @@ export interface Transaction {
   swap(first: number, second: number): void;
   /** Exact, as Redis counts: expired keys that were not yet removed included. */
   keyCount(database: number): number;
+  /** How many of those have an expiry; exact. */
+  expiryCount(database: number): number;
   /** Reads on the calling thread, from disk too: for EXEC; elsewhere `Keyspace.scan`. */
   scan(request: ScanRequest): ScanPage;
 }

@@ -52,6 +52,11 @@ export function expiryOf(record: Buffer): number | null {
   return readU64(record, 1);
 }
 
+/** Whether a record, which begins at an offset of `bytes`, has an expiry; it is not judged otherwise. */
+export function carriesExpiry(bytes: Buffer, at = 0): boolean {
+  return ((bytes[at] ?? 0) & HAS_EXPIRY) !== 0;
+}
+
 export function typeOf(record: Buffer): ValueType {
   const type = valueTypes[(record[0] ?? 0xff) & 0x0f];
   if (type === undefined) throw damaged(record);

@@ -145,6 +145,7 @@ t.test(
             ['SELECT', each],
             ['DBSIZE'],
             ['KEYS', '*'],
+            ['INFO', 'keyspace'],
             ['MGET', 'a', 'b', 'c', 'd', 'none', '', '\0\xff'],
           ];
           for (const name of ['a', 'b', 'c', 'd', 'none']) left.push(['PEXPIRETIME', name]);

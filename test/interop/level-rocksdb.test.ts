@@ -56,12 +56,14 @@ t.test('a native directory restored TO opens in level-rocksdb and holds the same
   t.equal(state?.[0], hex([0], 'cairn.state'));
   t.same(more, []);
   const bytes = Buffer.from(state?.[1] ?? '', 'hex');
-  t.equal(bytes[0], 1, 'version');
+  t.equal(bytes[0], 3, 'version');
   t.equal(bytes.readUInt32BE(9), 1, 'timeline');
   t.equal(Number(bytes.readBigUInt64BE(13)), 1005, 'commits: every SET and the DEL');
   t.equal(bytes[21], 8, 'counts up to database 7');
   t.equal(Number(bytes.readBigUInt64BE(22)), 1001);
   t.equal(Number(bytes.readBigUInt64BE(22 + 56)), 2);
+  const expiring = Array.from({ length: 8 }, (_, i) => Number(bytes.readBigUInt64BE(22 + 64 + 8 * i)));
+  t.same([expiring, bytes.length], [[0, 0, 0, 0, 0, 0, 0, 1], 22 + 128], 'how many of them have an expiry');
 
   // And after the foreign reader had it open, Cairn still serves it.
   const again = await startServer(t, { dataDir: target });

@@ -60,6 +60,7 @@ t.test('a pause is between two groups: position, clock and content agree, and no
       t.equal(state.commitCount, position.commitCount);
       t.equal(state.lastCommitUs, position.lastCommitUs);
       t.same(state.keyCounts, position.keyCounts);
+      t.same(state.expiryCounts, position.expiryCounts);
       for (let turn = 0; turn < 5; turn += 1) await new Promise((resolve) => setImmediate(resolve));
       t.equal(hand.writes.length, writes, 'no write begins');
       t.equal(position.sequence, database.latestSequence());

@@ -83,29 +83,56 @@ t.test('a commit mark', async (t) => {
 });
 
 t.test('a state record', async (t) => {
-  const keyCounts = [5, 0, 2, ...new Array<number>(13).fill(0)];
-  const state = { lastCommitUs: 1_700_000_000_123_456, timeline: 2, commitCount: 9, keyCounts };
+  const none = new Array<number>(13).fill(0);
+  const keyCounts = [5, 0, 2, ...none];
+  const older = { lastCommitUs: 1_700_000_000_123_456, timeline: 2, commitCount: 9, keyCounts, expiryCounts: null };
+  const uncounted = encodeState(older);
+  const counts = '0000000000000005' + '0000000000000000' + '0000000000000002';
+  t.equal(hex(uncounted), `0100060a241820224000000002000000000000000903${counts}`, 'as the first version wrote it');
+  t.same(decodeState(uncounted, 16), older, 'nobody counted the keys with an expiry');
+  const uncountedSwapped = encodeState(older, true);
+  t.equal(hex(uncountedSwapped), `02${hex(uncounted)?.slice(2)}`, 'while databases are swapped');
+  t.same(decodeState(uncountedSwapped, 16), older);
+
+  const state = { ...older, expiryCounts: [3, 0, 1, ...none] };
   const record = encodeState(state);
-  t.equal(hex(record), '0100060a241820224000000002000000000000000903000000000000000500000000000000000000000000000002');
+  const expiring = '0000000000000003' + '0000000000000000' + '0000000000000001';
+  t.equal(hex(record), `0300060a241820224000000002000000000000000903${counts}${expiring}`);
   t.same(decodeState(record, 16), state);
   const swapped = encodeState(state, true);
-  t.equal(hex(swapped), `02${hex(record)?.slice(2)}`, 'while databases are swapped');
+  t.equal(hex(swapped), `04${hex(record)?.slice(2)}`, 'while databases are swapped');
   t.same(decodeState(swapped, 16), state);
-  t.throws(() => decodeState(Buffer.concat([Buffer.of(3), record.subarray(1)]), 16), { code: 'MISCONF' });
-  for (const damaged of [
-    record.subarray(1),
-    record.subarray(0, -1),
-    Buffer.concat([record, Buffer.of(0)]),
-    Buffer.alloc(0),
-  ]) {
-    t.throws(() => decodeState(damaged, 16), { code: 'MISCONF' });
+
+  const as = (version: number, bytes: Buffer): Buffer => Buffer.concat([Buffer.of(version), bytes.subarray(1)]);
+  const counting = (bytes: Buffer, n: number): Buffer => {
+    const changed = Buffer.from(bytes);
+    changed[21] = n;
+    return changed;
+  };
+  for (const sound of [uncounted, uncountedSwapped, record, swapped]) {
+    for (let length = 0; length < sound.length; length += 1) {
+      t.throws(() => decodeState(sound.subarray(0, length), 16), { code: 'MISCONF' }, `the first ${length} bytes`);
+    }
+    for (const damaged of [
+      sound.subarray(1),
+      Buffer.concat([sound, Buffer.of(0)]),
+      Buffer.concat([sound, Buffer.alloc(8)]),
+      ...[0, 5, 255].map((version) => as(version, sound)),
+      ...[0, 1, 2, 4, 5, 17, 255].map((n) => counting(sound, n)),
+    ]) {
+      t.throws(() => decodeState(damaged, 16), { code: 'MISCONF' }, `${damaged.subarray(0, 22).toString('hex')} …`);
+    }
   }
+  t.throws(() => decodeState(as(3, uncounted), 16), { code: 'MISCONF' }, 'the newer form without its counts');
+  t.throws(() => decodeState(as(1, record), 16), { code: 'MISCONF' }, 'the older form with more than its counts');
+  t.throws(() => decodeState(record, 2), { code: 'MISCONF' }, 'more databases than there are');
   const count = fc.integer({ min: 0, max: Number.MAX_SAFE_INTEGER });
   const any = fc.record({
     lastCommitUs: count,
     timeline: fc.integer({ min: 0, max: 0xffffffff }),
     commitCount: count,
     keyCounts: fc.array(count, { minLength: 16, maxLength: 16 }),
+    expiryCounts: fc.option(fc.array(count, { minLength: 16, maxLength: 16 })),
   });
   fc.assert(
     fc.property(any, (each) => {

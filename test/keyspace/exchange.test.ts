@@ -38,7 +38,7 @@ t.test('a state that was stopped inside a group says where it is before anything
   const { keyspace, clock } = await open(`${directory}/old`);
   await set(keyspace, 'old', 'v');
   const leftUs = keyspace.position.lastCommitUs;
-  const position = { lastCommitUs, commitCount: 2, keyCounts: [2] };
+  const position = { lastCommitUs, commitCount: 2, keyCounts: [2], expiryCounts: null };
   const { previous } = await keyspace.exchange(async () => ({ database, timeline: 5, kind: 'native', position }));
   await previous?.close();
   const at = keyspace.position;
@@ -66,7 +66,7 @@ t.test('keys that nobody counted are counted', async (t) => {
   const directory = t.testdir();
   const { database, lastCommitUs } = await stoppedInsideGroup(directory);
   const { keyspace } = await open(`${directory}/old`);
-  const position = { lastCommitUs, commitCount: 2, keyCounts: null };
+  const position = { lastCommitUs, commitCount: 2, keyCounts: null, expiryCounts: null };
   const { previous } = await keyspace.exchange(async () => ({ database, timeline: 2, kind: 'native', position }));
   await previous?.close();
   t.equal(await commit(keyspace, (tx) => tx.keyCount(0)), 2);
@@ -83,7 +83,7 @@ t.test(
       throw new CairnError('NOSPACE', 'No space left on device');
     };
     const { keyspace } = await open(`${directory}/old`);
-    const position = { lastCommitUs, commitCount: 2, keyCounts: [2] };
+    const position = { lastCommitUs, commitCount: 2, keyCounts: [2], expiryCounts: null };
     const { previous } = await keyspace.exchange(async () => ({
       database: hand.database,
       timeline: 2,
@@ -111,10 +111,10 @@ t.test('a raw state is known from its file, as given', async (t) => {
   await database.write(batch.finish());
   const rawStatePath = `${directory}/raw-state.json`;
   const { keyspace } = await open(`${directory}/old`, { rawStatePath });
-  const position = { lastCommitUs: 1_600_000_000_000_000, commitCount: 77, keyCounts: null };
+  const position = { lastCommitUs: 1_600_000_000_000_000, commitCount: 77, keyCounts: null, expiryCounts: null };
   const { previous } = await keyspace.exchange(async () => ({ database, timeline: 3, kind: 'raw', position }));
   await previous?.close();
-  t.same(keyspace.position, { ...position, sequence: 3, timeline: 3, keyCounts: [3] });
+  t.same(keyspace.position, { ...position, sequence: 3, timeline: 3, keyCounts: [3], expiryCounts: [0] });
   t.match(JSON.parse(readFileSync(rawStatePath, 'utf8')), { directory: 'foreign', sequence: 3, commitCount: 77 });
   t.equal(database.latestSequence(), 3, 'nothing is written into it');
   await keyspace.close();
@@ -162,7 +162,7 @@ t.test('the same database may come back at a position, and its first commit is m
   const { keyspace, database, hand } = await open(`${t.testdir()}/db`);
   await set(keyspace, 'a', '1');
   const { lastCommitUs } = keyspace.position;
-  const position = { lastCommitUs, commitCount: 1, keyCounts: [1] };
+  const position = { lastCommitUs, commitCount: 1, keyCounts: [1], expiryCounts: null };
   await keyspace.exchange(async () => ({ database: hand.database, timeline: 2, kind: 'native', position }));
   t.match(keyspace.position, { commitCount: 2, timeline: 2 });
   t.same(await readPosition(database, 'native'), keyspace.position);
@@ -238,7 +238,7 @@ t.test('begun without a database it still answers MISCONF, until an exchange bri
 t.test('a directory that nobody serves is told where it is', async (t) => {
   const directory = t.testdir();
   const { database, lastCommitUs } = await stoppedInsideGroup(directory);
-  const known = { lastCommitUs, commitCount: 2, keyCounts: null, timeline: 1 };
+  const known = { lastCommitUs, commitCount: 2, keyCounts: null, expiryCounts: null, timeline: 1 };
   const at = await correctPosition(database, known);
   t.match(at, { sequence: 3, timeline: 1, lastCommitUs: lastCommitUs + 1, commitCount: 3 });
   t.equal(at.keyCounts[0], 2);

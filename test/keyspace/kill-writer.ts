@@ -12,10 +12,12 @@ async function write(n: number): Promise<void> {
   const key = `key${n % 97}`;
   const value = `${round}:${Number(round) * 1_000_000 + n}`;
   const outcome: Outcome<void> = await keyspace.execute((tx) => {
-    // Two keys in one commit, and every so often a new one that goes again.
+    // Two keys in one commit, and every so often a new one that goes again, and one whose expiry comes and goes.
     tx.put(0, bytes(key), { type: 'string', bytes: bytes(value), expiresAtMs: null });
     tx.put(0, bytes(`twin-${key}`), { type: 'string', bytes: bytes(value), expiresAtMs: null });
     if (n % 5 === 0) tx.put(0, bytes(`passing${n % 13}`), { type: 'string', bytes: bytes(value), expiresAtMs: null });
+    const expiresAtMs = n % 3 === 0 ? null : Date.now() + 3_600_000;
+    tx.put(0, bytes(`expiring${n % 11}`), { type: 'string', bytes: bytes(value), expiresAtMs });
     if (n % 5 === 1) tx.delete(0, bytes(`passing${(n - 1) % 13}`));
   });
   await outcome.durable;

@@ -5,6 +5,7 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
+import { survey } from '../../src/keyspace/survey.js';
 import { allKeys, get, open } from './harness.js';
 
 const writer = fileURLToPath(new URL('./kill-writer.js', import.meta.url));
@@ -46,7 +47,7 @@ for (const durability of ['always', 'everysec']) {
     for (let round = 0; round < 4; round += 1) {
       const acknowledged = await killedWhileWriting(path, durability, round);
       for (const [key, value] of acknowledged) promised.set(key, value);
-      const { keyspace } = await open(path, { clockFloorUs: 0 });
+      const { keyspace, database } = await open(path, { clockFloorUs: 0 });
       // What was sent last may or may not be there: it writes keys of its own round.
       const wrong: string[] = [];
       for (const [key, value] of promised) {
@@ -57,6 +58,9 @@ for (const durability of ['always', 'everysec']) {
       }
       t.same(wrong, []);
       t.equal((await allKeys(keyspace)).length, keyspace.position.keyCounts[0], 'the count is exact');
+      const { expiryCounts } = await survey(database, 'native');
+      t.ok((expiryCounts[0] ?? 0) > 0);
+      t.same(keyspace.position.expiryCounts, expiryCounts, 'and so is that of keys with an expiry');
       t.ok(keyspace.position.commitCount > commits);
       commits = keyspace.position.commitCount;
       await keyspace.close();

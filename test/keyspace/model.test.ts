@@ -240,6 +240,10 @@ async function compare({ keyspace }: Opened, model: Model, clock: TestClock): Pr
       expected.length,
       'exact once expired ones are removed',
     );
+    assert.equal(
+      await commit(keyspace, (tx) => tx.expiryCount(each)),
+      expected.filter((name) => model.content.get(`${each}/${name}`)?.expiresAtMs !== null).length,
+    );
   }
 }
 
@@ -299,13 +303,17 @@ async function replay({ database, keyspace }: Opened, model: Model): Promise<voi
     assert.equal(state.lastCommitUs, lastUs);
     assert.equal(state.commitCount, commits);
     const counts = new Array<number>(16).fill(0);
+    const expiring = counts.slice();
     const map = mapOf(raw);
-    for (const mainKey of raw.keys()) {
+    for (const [mainKey, record] of raw) {
       const database = map.databaseIn(mainKey.charCodeAt(1));
-      if (mainKey.charCodeAt(0) === 1) counts[database] = (counts[database] ?? 0) + 1;
+      if (mainKey.charCodeAt(0) !== 1) continue;
+      counts[database] = (counts[database] ?? 0) + 1;
+      if (nativeLayout.expiryOf(bytes(record)) !== null) expiring[database] = (expiring[database] ?? 0) + 1;
     }
-    assert.equal(group.states[0]?.[0], map.isPlain ? 1 : 2, 'the state says whether databases are swapped');
+    assert.equal(group.states[0]?.[0], map.isPlain ? 3 : 4, 'the state says whether databases are swapped');
     assert.deepEqual(state.keyCounts, counts, 'the group says how many keys there are');
+    assert.deepEqual(state.expiryCounts, expiring, 'and how many of them have an expiry');
     checkIndex(raw);
   }
   assert.equal(checked, model.history.size, 'every commit of the model is in the WAL');

@@ -12,7 +12,7 @@ import type { Keyspace } from '../../../src/keyspace/keyspace.js';
 import { openKeyspace } from '../../../src/keyspace/open.js';
 import type { Fixture } from '../../support/backup-fixture.js';
 import { silentLog } from '../../support/log.js';
-import { type Content, keyCounts, type RecoveryModel } from './recovery-model.js';
+import { type Content, expiryCounts, keyCounts, type RecoveryModel } from './recovery-model.js';
 
 export interface State {
   timeline: number;
@@ -105,6 +105,7 @@ export async function requireState(
   const commits = model.commits(state.timeline, state.sequence);
   assert.equal(position.commitCount, commits.length + more, `${what}: commit count`);
   assert.deepEqual(position.keyCounts, keyCounts(content), `${what}: key counts`);
+  assert.deepEqual(position.expiryCounts, expiryCounts(content), `${what}: counts of keys with an expiry`);
   if (more === 0) assert.equal(position.lastCommitUs, commits.at(-1)?.us ?? 0, `${what}: last commit`);
 }
 

@@ -139,8 +139,17 @@ function apply(content: Content, command: Command): void {
 }
 
 export function keyCounts(content: Content): number[] {
+  return counted(content.keys());
+}
+
+/** Of the keys with an expiry. */
+export function expiryCounts(content: Content): number[] {
+  return counted([...content].filter(([, value]) => !value.endsWith(' null')).map(([key]) => key));
+}
+
+function counted(keys: Iterable<string>): number[] {
   const counts = new Array<number>(DATABASES).fill(0);
-  for (const key of content.keys()) {
+  for (const key of keys) {
     const database = Number(key.split(' ')[0]);
     counts[database] = (counts[database] ?? 0) + 1;
   }
