@@ -30,6 +30,9 @@ async function restores(t: Test, repository: string): Promise<void> {
       t.equal(await client.dbsize(), Object.keys(expected).length);
     }
     await client.select(0);
+    t.match(await client.info('keyspace'), /db0:keys=\d+,expires=0,/);
+    await client.expire('stone:1', 1000);
+    t.match(await client.info('keyspace'), /db0:keys=\d+,expires=1,/, 'what was not counted then is from now on');
   }
   t.match(await admin(client, 'CREATE'), { id: 4, status: 'complete' }, 'and it goes on from there');
   await server.stop();
