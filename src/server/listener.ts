@@ -2,13 +2,13 @@
  * Where clients come in: the TCP addresses, plain and TLS, and the unix socket. Turns away, with Redis's words, who comes beyond
  * `maxclients` and, in protected mode, who comes from elsewhere while no password is set.
  */
-import { chmod, unlink } from 'node:fs/promises';
-import { connect, createServer, type Server as NetServer, type Socket } from 'node:net';
+import { createServer, type Server as NetServer, type Socket } from 'node:net';
 import { CairnError } from '../base/errors.js';
 import type { Log } from '../observability/log.js';
 import { turnAway } from './connection.js';
 import type { ServerSettings } from './settings.js';
 import { TlsGate } from './tls-gate.js';
+import { UnixPlace } from './unix-place.js';
 
 const BACKLOG = 511;
 
@@ -36,6 +36,7 @@ export class Listener {
   /** null: no TLS. */
   tls: TlsGate | null = null;
   readonly addresses: string[] = [];
+  private unix: UnixPlace | null = null;
 
   constructor(private readonly host: ListenerHost) {}
 
@@ -63,6 +64,7 @@ export class Listener {
     const servers = this.servers.splice(0);
     for (const server of servers) server.close();
     this.tls?.close();
+    await this.unix?.leave();
   }
 
   private async openTcp(address: string): Promise<void> {
@@ -83,11 +85,12 @@ export class Listener {
   }
 
   private async openUnix(path: string, permissions: number): Promise<void> {
-    await removeStaleSocket(path);
+    const place = await UnixPlace.find(path);
     const peer = { address: `${path}:0`, localAddress: `${path}:0` };
     const server = this.create((socket) => this.connected(socket, peer));
-    await listen(server, { path, backlog: BACKLOG }, path);
-    await chmod(path, permissions);
+    await listen(server, { path: place.beside, backlog: BACKLOG }, path);
+    this.unix = place;
+    await place.take(permissions);
     this.addresses.push(path);
   }
 
@@ -178,19 +181,6 @@ function hintFor(code: string | undefined): string {
   if (code === 'EACCES') return 'The user that runs Cairn may not listen there.';
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') return 'This machine has no such address: correct bind.';
   return '';
-}
-
-/** A socket file that a killed server left is in the way; one that somebody answers on is not ours to remove. */
-async function removeStaleSocket(path: string): Promise<void> {
-  const code = await new Promise<string>((resolve) => {
-    const probe = connect(path);
-    probe.on('connect', () => {
-      probe.destroy();
-      resolve('in use');
-    });
-    probe.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? ''));
-  });
-  if (code === 'ECONNREFUSED') await unlink(path);
 }
 
 function isLocal(socket: Socket): boolean {

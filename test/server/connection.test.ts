@@ -1,4 +1,6 @@
 /** What the wire demands: order, pieces, pipelines, broken requests, clients that leave or do not read. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import t from 'tap';
@@ -259,6 +261,39 @@ t.test('a unix socket serves as well; a stale one is replaced, a used one is not
   t.match(chunk.toString(), ' flags=U ');
   await t.rejects(startTestServer(t, { unixsocket }), { code: 'ERR', message: /cannot listen on .*EADDRINUSE/ });
   t.same(server.server.addresses, [`${overTls ? 'tls://' : ''}127.0.0.1:${server.port}`, unixsocket]);
+});
+
+t.test('the place of the unix socket: what is no stale socket stays, at the start and at the end', async (t) => {
+  const directory = scratch(t, { precious: 'precious' });
+  execFileSync('mkfifo', [join(directory, 'pipe')]);
+  symlinkSync('precious', join(directory, 'link'));
+  symlinkSync('nothing', join(directory, 'dangling'));
+  mkdirSync(join(directory, 'directory'));
+  const before = readdirSync(directory);
+  for (const name of before) {
+    const refused = { code: 'ERR', message: /it is there, and it is not a socket/ };
+    await t.rejects(startTestServer(t, { unixsocket: join(directory, name) }), refused, name);
+  }
+  const long = join(directory, 's'.repeat(120));
+  await t.rejects(startTestServer(t, { unixsocket: long }), { message: /a socket's path has at most 10[37] bytes/ });
+  t.same(readdirSync(directory), before);
+  t.equal(readFileSync(join(directory, 'precious'), 'utf8'), 'precious');
+
+  const unixsocket = join(directory, 'cairn.sock');
+  const listening = `require('net').createServer().listen(${JSON.stringify(unixsocket)}, () => process.kill(process.pid, 9))`;
+  spawnSync(process.execPath, ['-e', listening]);
+  t.ok(lstatSync(unixsocket).isSocket(), 'a killed program left it');
+  const { server } = await startTestServer(t, { unixsocket });
+  t.equal(lstatSync(unixsocket).mode & 0o777, 0o700);
+  rmSync(unixsocket);
+  writeFileSync(unixsocket, 'of somebody else');
+  await server.stop();
+  t.equal(readFileSync(unixsocket, 'utf8'), 'of somebody else');
+  rmSync(unixsocket);
+
+  const next = await startTestServer(t, { unixsocket });
+  await next.server.stop();
+  t.same(readdirSync(directory), before, 'its own socket goes, and nothing else is left');
 });
 
 t.test('a port that is taken is named, and nothing stays open', async (t) => {
