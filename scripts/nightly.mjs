@@ -21,6 +21,13 @@ const checks = [
     about: 'random histories of a database and its repository: every recovery is the state of the model, or refused',
   },
   {
+    name: 'expires',
+    source: 'test/property/expires.test.ts',
+    minutes: 10,
+    about:
+      'random keys with an expiry over restarts, kills and restores: INFO counts them as a model and every record do',
+  },
+  {
     name: 'decode-fuzz',
     source: 'test/resp/decode-fuzz.test.ts',
     minutes: 5,

@@ -65,11 +65,16 @@ export async function readRestored(path: string, what: string): Promise<State> {
       const counted = keyspace.position.keyCounts[at] ?? 0;
       if (keys.length !== counted)
         throw new Violation(`${what}: database ${at} has ${keys.length} keys, it says ${counted}`);
+      let expiring = 0;
       for (const key of keys) {
         const { value } = await keyspace.execute((tx) => tx.get(at, key));
         if (value === null || value === undefined) throw new Violation(`${what}: ${key} is counted and is not there`);
         all.set(`${at} ${key}`, { text: compactText(Buffer.from(value.bytes)), expiresAtMs: value.expiresAtMs });
+        if (value.expiresAtMs !== null) expiring += 1;
       }
+      const said = keyspace.position.expiryCounts?.[at];
+      if (said !== expiring)
+        throw new Violation(`${what}: ${expiring} keys of database ${at} have an expiry, it says ${said}`);
     }
     return stateOf(all, Math.floor(keyspace.position.lastCommitUs / 1000), what);
   } finally {
