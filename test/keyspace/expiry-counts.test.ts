@@ -168,6 +168,7 @@ t.test('an index entry that stands for no key is not counted, nor a record that 
   const orphan = (key: string, expiresAtMs: number) =>
     batch.put(index?.key(0, expiresAtMs, bytes(key)) as Buffer, Buffer.alloc(0));
   orphan('gone', FAR_MS);
+  orphan('met', 1);
   orphan('k0', FAR_MS - 1);
   orphan('k0', FAR_MS + 1);
   orphan('k99', FAR_MS);
@@ -181,6 +182,10 @@ t.test('an index entry that stands for no key is not counted, nor a record that 
   t.same(counted(keyspace), [70, 1, 0]);
   t.same(first(await countExpiries(database, 'native')), [70, 1, 0]);
   t.same(await countExpiries(database, 'raw'), [0], 'no key of a raw keyspace expires');
+  keyspace.begin();
+  const met = index?.key(0, 1, bytes('met')) as Buffer;
+  await until('the one that is met is removed', async () => (await database.get(met)) === undefined);
+  t.same(counted(keyspace), [70, 1, 0], 'which takes off nothing');
   await keyspace.close();
 });
 
