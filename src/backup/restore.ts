@@ -11,7 +11,7 @@
  */
 import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { CairnError } from '../base/errors.js';
+import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { fsyncDirectory, makeDirectory, removeTree, renameDurably } from '../base/fs.js';
 import { formatTime, parseTime } from '../base/time.js';
@@ -48,7 +48,9 @@ export async function targetPath(restoreDirectory: string, name: string): Promis
     });
   }
   const path = join(restoreDirectory, name);
-  const found = await emptiness(path);
+  const found = await emptiness(path).catch((error: unknown) => {
+    throw toCairnError(error, 'RESTOREDIR', `${path} cannot be looked at`);
+  });
   if (found === 'absent' || found === 'empty') return path;
   const what = {
     occupied: 'is not empty',

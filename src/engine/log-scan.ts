@@ -28,11 +28,18 @@ export interface LogScan {
   damage: { offset: number; intactAfter: boolean } | null;
 }
 
-/** The logs of a database, oldest first; with 'all' also those that RocksDB has moved to its archive directory. */
+/**
+ * The logs of a database, oldest first; with 'all' also those that RocksDB has moved to its archive directory. Throws where a
+ * directory cannot be listed: that there is no log would be another thing to say. No archive directory is an empty one; no database at all is for
+ * whoever opens it to say ('live').
+ */
 export async function listLogs(databasePath: string, which: 'live' | 'all'): Promise<string[]> {
   const logs: { number: number; path: string }[] = [];
   for (const directory of which === 'all' ? [join(databasePath, 'archive'), databasePath] : [databasePath]) {
-    const names = await readdir(directory).catch(() => []);
+    const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' && (which === 'live' || directory !== databasePath)) return [];
+      throw error;
+    });
     for (const name of names) {
       if (/^\d+\.log$/.test(name)) logs.push({ number: Number.parseInt(name, 10), path: join(directory, name) });
     }
@@ -64,19 +71,30 @@ export async function scanLog(path: string, options: { headOnly?: boolean } = {}
 
 /**
  * The first damaged log among those that hold the sequences from `from` to `to` (null: to the end), or null. RocksDB's
- * log iterator passes over damage in silence and then reports a gap: this tells the two apart.
+ * log iterator passes over damage in silence and then reports a gap: this tells the two apart. Throws where the logs cannot be
+ * looked at; one that has gone meanwhile is passed over.
  */
 export async function findDamage(databasePath: string, from: number, to: number | null): Promise<LogScan | null> {
   const heads: LogScan[] = [];
-  for (const path of await listLogs(databasePath, 'all')) heads.push(await scanLog(path, { headOnly: true }));
+  for (const path of await listLogs(databasePath, 'all')) {
+    const head = await unlessGone(scanLog(path, { headOnly: true }));
+    if (head !== null) heads.push(head);
+  }
   const begins = (head: LogScan | undefined): number => head?.firstSequence ?? Number.NEGATIVE_INFINITY;
   const first = heads.reduce((best, head, i) => (head.firstSequence !== null && begins(head) <= from ? i : best), 0);
   for (const head of heads.slice(first)) {
     if (to !== null && begins(head) > to) break;
-    const scan = await scanLog(head.path);
-    if (scan.damage !== null) return scan;
+    const scan = await unlessGone(scanLog(head.path));
+    if (scan !== null && scan.damage !== null) return scan;
   }
   return null;
+}
+
+function unlessGone(scan: Promise<LogScan>): Promise<LogScan | null> {
+  return scan.catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return null;
+    throw error;
+  });
 }
 
 /** The first log of a database that is damaged anywhere, archived or live; null: none, or none that could be read. */

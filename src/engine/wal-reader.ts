@@ -1,11 +1,12 @@
 /**
  * The WAL from a sequence on, as RocksDB keeps it. The addon finds the batches and sees to it that RocksDB's log
  * iterator is never used wrongly; here a gap becomes WALGAP with both numbers, once the logs were looked through: a
- * damaged record looks like a gap to RocksDB, and is corruption, named by file and offset.
+ * damaged record looks like a gap to RocksDB, and is corruption, named by file and offset; so do logs that cannot be read, which
+ * says nothing of what is in them.
  */
 import { CairnError } from '../base/errors.js';
 import type { NativeWalReader } from './addon.js';
-import { findDamage, firstDamagedLog } from './log-scan.js';
+import { findDamage, firstDamagedLog, type LogScan } from './log-scan.js';
 import { engineError } from './status.js';
 import type { WalBatch, WalReader } from './types.js';
 
@@ -39,8 +40,17 @@ export async function explainWalError(thrown: unknown, path: string): Promise<Ca
   if (gap === null) return nameDamagedLog(engineError(thrown, `cannot read the WAL of ${path}`, path), path);
   const wanted = Number(gap[1]);
   const found = Number(gap[2]);
-  const damage =
-    found > 0 && found < wanted ? null : await findDamage(path, wanted, found === 0 ? null : found).catch(() => null);
+  let damage: LogScan | null = null;
+  try {
+    if (found === 0 || found > wanted) damage = await findDamage(path, wanted, found === 0 ? null : found);
+  } catch (error) {
+    // RocksDB takes a directory that it may not read for an empty one: nothing is known to be lost.
+    return new CairnError('MISCONF', `the logs of ${path} cannot be read: ${(error as Error).message}`, {
+      hint: 'Commits are archived when they can be read again; until then nothing is given up.',
+      details: { kind: 'storage', path, wanted, found },
+      cause: error,
+    });
+  }
   if (damage !== null) {
     const offset = damage.damage?.offset ?? 0;
     return new CairnError(

@@ -192,6 +192,20 @@ t.test('a failed RESTORE TO leaves nothing, also in a directory that was there e
   await pauseless.stop();
 });
 
+t.test('a place of restores that cannot be looked at is named as what is wrong', async (t) => {
+  const { server, client } = await prepared(t);
+  const place = join(server.dir, 'restores');
+  rmSync(place, { recursive: true, force: true });
+  symlinkSync('restores', place);
+  for (const words of [[], ['DRYRUN']]) {
+    await t.rejects(client.call('ADMIN.BACKUP', 'RESTORE', '1', 'TO', 'x', ...words), {
+      message: /^RESTOREDIR .*restores\/x cannot be looked at: ELOOP/,
+    });
+  }
+  rmSync(place);
+  await admin(client, 'RESTORE', 1, 'TO', 'x');
+});
+
 t.test('the restored directory opens in the rocksdb package from npm, with the same records', async (t) => {
   const { server, client } = await prepared(t);
   const { target } = await admin<{ target: string }>(client, 'RESTORE', 1, 'TO', 'drill');

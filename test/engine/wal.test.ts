@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, unlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { BatchBuilder, splitBatch } from '../../src/engine/index.js';
@@ -125,6 +125,20 @@ t.test('commits whose log is gone are WALGAP, naming both ends', async (t) => {
   const later = db.updatesSince(6);
   t.same(marks(await drain(later)), numbered(5, 10));
   await later.close();
+});
+
+t.test('logs that cannot be looked at are no gap: they are read when they are back', async (t) => {
+  const db = await database(t, FOREVER);
+  await commits(db, 0, 5);
+  await db.flush();
+  await commits(db, 5, 5);
+  renameSync(db.path, `${db.path}.away`);
+  const reader = db.updatesSince(3);
+  const error = await failure(() => reader.next(1000));
+  t.match(error, { code: 'MISCONF', kind: 'storage', message: /the logs of .* cannot be read: ENOENT/ });
+  renameSync(`${db.path}.away`, db.path);
+  t.same(marks(await drain(reader)), numbered(2, 10));
+  await reader.close();
 });
 
 t.test('without an archive a flush takes the log away: WALGAP, not silence', async (t) => {
