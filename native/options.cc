@@ -5,7 +5,9 @@
 #include <rocksdb/memtablerep.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "checksum.h"
@@ -45,6 +47,18 @@ rocksdb::BlockBasedTableOptions TableOptions(const Napi::Object& object) {
   return table;
 }
 
+// How many tables may be open, or RocksDB would open them all: of the limit of open files three quarters are for clients
+// (cli/open-files.ts), and two databases are open at once while one is restored or verified.
+int OpenTables() {
+  constexpr rlim_t kOthers = 50;  // logs, directories, objects of the repository
+  constexpr rlim_t kFewest = 20;  // RocksDB's own
+  constexpr rlim_t kMost = 1 << 20;
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return kMost;
+  const rlim_t share = limit.rlim_cur / 8;
+  return static_cast<int>(std::clamp(share > kOthers ? share - kOthers : 0, kFewest, kMost));
+}
+
 }  // namespace
 
 OpenRequest ReadOpenRequest(const Napi::Object& object) {
@@ -79,7 +93,8 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
     options.allow_concurrent_memtable_write = false;
   }
   options.max_background_jobs = static_cast<int>(Number(object, "maxBackgroundJobs", 2));
-  options.max_open_files = -1;
+  // A secondary has to hold what its primary may remove.
+  options.max_open_files = request.mode == OpenMode::kSecondary ? -1 : OpenTables();
   options.compression = rocksdb::kSnappyCompression;
   options.bottommost_compression = rocksdb::kDisableCompressionOption;
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(TableOptions(object)));

@@ -70,6 +70,12 @@ const checks = [
     about: 'writers while the data disk fails writes, syncs and renames: nothing acknowledged is lost',
   },
   {
+    name: 'many-tables',
+    source: 'test/e2e/many-tables.test.ts',
+    minutes: 15,
+    about: '50,000 tables, far more than files may be open: adopted, backed up, proven, restored',
+  },
+  {
     name: 'many-segments',
     source: 'test/backup/many-segments.test.ts',
     minutes: 5,

@@ -4,7 +4,8 @@
  * RocksDB's tables and logs, the repository, the listeners. When clients took those too, the first flush would fail.
  */
 const LEAST_RESERVED = 160;
-const MOST_RESERVED = 1024;
+/** Where the system has no limit. */
+const RESERVED = 1024;
 
 /** Infinity where the system has no limit, or does not say. */
 export function openFilesLimit(): number {
@@ -13,9 +14,9 @@ export function openFilesLimit(): number {
   return typeof soft === 'number' ? soft : Number.POSITIVE_INFINITY;
 }
 
-/** A quarter of the limit is kept, within bounds. */
+/** A quarter of the limit is kept, most of it for tables (native/options.cc), but never next to nothing. */
 export function reservedFiles(limit: number): number {
-  return Math.min(MOST_RESERVED, Math.max(LEAST_RESERVED, Math.ceil(limit / 4)));
+  return Number.isFinite(limit) ? Math.max(LEAST_RESERVED, Math.ceil(limit / 4)) : RESERVED;
 }
 
 /** Clients that fit under the limit; may be 0 or less. */

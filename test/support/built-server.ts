@@ -20,6 +20,8 @@ export interface ServerOptions {
   /** Serve a plain directory instead (`--data-dir`). */
   dataDir?: string;
   port?: number;
+  /** What runs it, in front of it, e.g. a shell that sets limits. */
+  through?: string[];
   readyTimeoutMs?: number;
 }
 
@@ -67,7 +69,16 @@ export async function launchServer(
 ): Promise<{ running: Running; port: number }> {
   const port = options.port ?? (await freePort());
   const place = options.dataDir === undefined ? ['--dir', options.dir] : ['--data-dir', options.dataDir];
-  const command = [process.execPath, program, 'serve', '--port', String(port), ...place, ...(options.args ?? [])];
+  const command = [
+    ...(options.through ?? []),
+    process.execPath,
+    program,
+    'serve',
+    '--port',
+    String(port),
+    ...place,
+    ...(options.args ?? []),
+  ];
   return { running: start(t, command, { env: { ...ofTests, ...options.env } }), port };
 }
 
