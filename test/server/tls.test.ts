@@ -128,6 +128,19 @@ t.test('TLS 1.1 is refused, 1.2 is the oldest; with min_version 1.3 that is refu
   t.match(said, { level: 'warn', reason: /older than tls\.min_version/, client: /^127\.0\.0\.1:\d+$/ });
 });
 
+t.test('a connection is not negotiated anew: one handshake is all that a client can ask of it', async (t) => {
+  const { client, server } = await startTls(t);
+  const socket = await client({ maxVersion: 'TLSv1.2' });
+  t.equal(await ask(socket, 'PING'), '+PONG');
+  const outcome = await new Promise<Error | null>((resolve) => {
+    socket.once('error', resolve);
+    socket.renegotiate({}, resolve);
+  });
+  t.match(outcome, { code: 'ERR_SSL_NO_RENEGOTIATION' });
+  t.equal(server.server.tls?.status.handshaking, 0);
+  t.equal(await ask(await client({ maxVersion: 'TLSv1.2' }), 'PING'), '+PONG');
+});
+
 t.test('a client that trusts another authority does not come in', async (t) => {
   const { client } = await startTls(t);
   await t.rejects(client({ ca: authority('other').cert }), { code: /UNABLE_TO_VERIFY|SELF_SIGNED|UNABLE_TO_GET/ });
