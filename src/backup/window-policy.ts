@@ -101,7 +101,10 @@ function policyNow(
   };
 }
 
-/** Of commits that no segment has, those that retention cannot have let go yet: somebody lost their segments. */
+/**
+ * Of commits that no segment has, those that retention cannot have let go yet: somebody lost their segments. A line that was left
+ * once may be in the past again, by RESTORE PREVIOUS; meanwhile age alone decided over its segments.
+ */
 export function lostUnasked(
   repository: Repository,
   live: LiveLine | null,
@@ -114,7 +117,13 @@ export function lostUnasked(
   const asSegments = lost.map(({ timeline, from, to, afterUs }, i) => {
     return { key: String(i), timeline, first: from + 1, last: to, lastUs: afterUs };
   });
-  const letGo = new Set(expendableSegments(asSegments, policyNow(repository, live, settings, nowUs, isBaseless)));
+  const policy = policyNow(repository, live, settings, nowUs, isBaseless);
+  const left = new Set(repository.timelines.records().flatMap((record) => record.left?.timeline ?? []));
+  const onLeftLines = asSegments.filter(({ timeline }) => left.has(timeline));
+  const letGo = new Set([
+    ...expendableSegments(asSegments, policy),
+    ...expendableSegments(onLeftLines, { ...policy, windowStart: 'off' }),
+  ]);
   return lost.filter((_, i) => !letGo.has(String(i)));
 }
 

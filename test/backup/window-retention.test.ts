@@ -292,3 +292,33 @@ t.test('without any backup what is archived goes by age; a first backup finds th
   t.equal(await f.get('n'), '6');
   await f.close();
 });
+
+t.test('D4: what age took from a line that was left is not missed once that line is the past again', async (t) => {
+  let nowUs = Date.UTC(2026, 0, 5) * 1000;
+  const f = await fixture(t, { clock: { nowUs: () => nowUs }, walRetentionUs: () => HOUR_US });
+  await f.create();
+  for (const value of ['1', '2', '3']) {
+    nowUs += 60_000_000;
+    await f.set('n', value);
+    await f.backup.window();
+  }
+  const before = objectKeys(f.repository, 'wal/1/').length;
+  t.equal(before, 3);
+  await f.restore({ backup: 1 });
+  await f.set('n', 'elsewhere');
+  nowUs += 2 * HOUR_US;
+  await f.create();
+  await f.backup.tidyArchive();
+  t.equal(objectKeys(f.repository, 'wal/1/').length, 0, 'nobody is on that line, and it is old');
+  await f.restore({ backup: 'PREVIOUS' });
+  t.equal(await f.get('n'), '3');
+  await (await f.backup.verifyAll('FULL')).done;
+  // What is younger than the retention, or spanned, is missed as ever.
+  await f.set('n', '4');
+  await f.backup.window();
+  await f.set('n', '5');
+  await f.backup.window();
+  const [first = ''] = objectKeys(f.repository, 'wal/3/');
+  renameSync(join(f.repository, first), `${join(f.repository, first)}.away`);
+  await t.rejects((await f.backup.verifyAll('FULL')).done, { code: 'BACKUPINCOMPLETE' });
+});
