@@ -306,10 +306,10 @@ t.test('D4: what age took from a line that was left is not missed once that line
   t.equal(before, 3);
   await f.restore({ backup: 1 });
   await f.set('n', 'elsewhere');
-  nowUs += 2 * HOUR_US;
+  nowUs += HOUR_US - 30_000_000;
   await f.create();
   await f.backup.tidyArchive();
-  t.equal(objectKeys(f.repository, 'wal/1/').length, 0, 'nobody is on that line, and it is old');
+  t.equal(objectKeys(f.repository, 'wal/1/').length, 1, 'nobody is on that line, and the first two are old');
   await f.restore({ backup: 'PREVIOUS' });
   t.equal(await f.get('n'), '3');
   await (await f.backup.verifyAll('FULL')).done;
