@@ -10,6 +10,7 @@
         "native/commits.cc",
         "native/crc32c.cc",
         "native/database.cc",
+        "native/file-sizes.cc",
         "native/handle.cc",
         "native/info-log.cc",
         "native/iterator.cc",

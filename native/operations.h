@@ -36,6 +36,9 @@ inline rocksdb::Slice BytesOf(const Napi::Value& value) {
   return size == 0 ? rocksdb::Slice("", 0) : rocksdb::Slice(static_cast<const char*>(data), size);
 }
 
+// file-sizes.cc: fileSizes(paths, each ended by NUL): a Float64Array.
+Napi::Value FileSizes(const Napi::CallbackInfo& info);
+
 // write.cc
 Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags);
 

@@ -233,15 +233,17 @@ async function storeFiles(
   const damaged = damagedObjects(repository);
   const files: FileList['files'] = [];
   const missing: CutFile[] = [];
+  const known: { file: CutFile; hash: string }[] = [];
   await forEachAtOnce(LOOKS_AT_ONCE, cut.files, async (file) => {
     const hash = file.table ? (file.sha256 ?? (await tableHashes.get(file.path))) : null;
-    const stored = hash === null || damaged.has(hash) ? null : await repository.store.stat(fileKey(hash));
-    if (hash !== null && stored?.sizeBytes === file.sizeBytes) {
-      files.push({ name: file.name, size: file.sizeBytes, sha256: hash });
-    } else {
-      missing.push(file);
-    }
+    if (hash === null || damaged.has(hash)) missing.push(file);
+    else known.push({ file, hash });
   });
+  const stored = await repository.store.sizes(known.map(({ hash }) => fileKey(hash)));
+  for (const [nth, { file, hash }] of known.entries()) {
+    if (stored[nth] === file.sizeBytes) files.push({ name: file.name, size: file.sizeBytes, sha256: hash });
+    else missing.push(file);
+  }
   const bytesToCopy = missing.reduce((sum, file) => sum + file.sizeBytes, 0);
   requireSpace('the repository', repository.store.location, bytesToCopy, await repository.store.freeBytes());
   operation.phase = 'copy';

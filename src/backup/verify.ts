@@ -36,6 +36,8 @@ interface Judgement {
 export type CheckedObjects = Map<string, Judgement>;
 
 const CHECKS_AT_ONCE = 4;
+/** Files whose sizes are asked for together; a cancel waits for no more. */
+const SIZES_AT_ONCE = 2048;
 /** Each is in memory while it is checked. */
 const SEGMENTS_AT_ONCE = 2;
 /** Segments are not named by their content; a verdict on one bears this in its place. */
@@ -51,26 +53,15 @@ export async function checkFiles(
 ): Promise<Check> {
   const verdicts: (FileVerdict & { text: string })[] = [];
   let bytes = 0;
-  await forEachAtOnce(CHECKS_AT_ONCE, list.files, async (file) => {
-    operation.checkpoint();
-    const key = `${file.sha256}:${file.size}`;
-    let judgement = checked.get(key);
-    if (judgement === undefined) {
-      judgement = await judge(repository, file, mode, operation);
-      checked.set(key, judgement);
-    } else {
-      operation.progress(file.size);
+  for (let from = 0; from < list.files.length; from += SIZES_AT_ONCE) {
+    const files = list.files.slice(from, from + SIZES_AT_ONCE);
+    const judgements = await judgeFiles(repository, files, mode, operation, checked);
+    for (const [nth, { name, size, sha256 }] of files.entries()) {
+      const judgement = judgements[nth] as Judgement;
+      if (judgement.verdict === 'valid') bytes += size;
+      else verdicts.push({ name, size, sha256, ...judgement });
     }
-    if (judgement.verdict === 'valid') bytes += file.size;
-    else
-      verdicts.push({
-        name: file.name,
-        size: file.size,
-        sha256: file.sha256,
-        verdict: judgement.verdict,
-        text: judgement.text,
-      });
-  });
+  }
   verdicts.sort((a, b) => (a.name < b.name ? -1 : 1));
   return {
     error: verdicts.length === 0 ? null : damage(id, verdicts),
@@ -236,22 +227,51 @@ export function joinedChecks(files: Check, segments: Check): Check {
   };
 }
 
-async function judge(
+/** In the order of the files. What `checked` has is not looked at again, and what it has not is put there. */
+async function judgeFiles(
+  repository: Repository,
+  files: FileList['files'],
+  mode: 'QUICK' | 'FULL',
+  operation: Operation,
+  checked: CheckedObjects,
+): Promise<Judgement[]> {
+  operation.checkpoint();
+  const names = files.map(({ sha256, size }) => `${sha256}:${size}`);
+  const unknown = files
+    .map((file, nth) => ({ file, name: names[nth] as string }))
+    .filter(({ name }) => !checked.has(name));
+  const sizes = await repository.store.sizes(unknown.map(({ file }) => fileKey(file.sha256)));
+  const toRead = new Map<string, FileList['files'][number]>();
+  for (const [nth, { file, name }] of unknown.entries()) {
+    const judgement = judgeSize(file, sizes[nth] ?? null);
+    if (mode === 'FULL' && judgement.verdict === 'valid') toRead.set(name, file);
+    else checked.set(name, judgement);
+  }
+  if (mode === 'FULL') {
+    const bytes = (some: Iterable<{ size: number }>) => [...some].reduce((sum, { size }) => sum + size, 0);
+    operation.progress(bytes(files) - bytes(toRead.values()));
+    await forEachAtOnce(CHECKS_AT_ONCE, [...toRead], async ([name, file]) => {
+      operation.checkpoint();
+      checked.set(name, await judgeContent(repository, file, operation));
+    });
+  }
+  return names.map((name) => checked.get(name) as Judgement);
+}
+
+/** `found`: the object's size; null: it is not there. */
+function judgeSize({ name, sha256, size }: FileList['files'][number], found: number | null): Judgement {
+  const key = fileKey(sha256);
+  if (found === null) return { verdict: 'missing', text: `${name} (${key}) is missing` };
+  if (found === size) return { verdict: 'valid', text: '' };
+  return { verdict: 'size', text: `${name} (${key}) has ${found} bytes instead of ${size}` };
+}
+
+async function judgeContent(
   repository: Repository,
   file: FileList['files'][number],
-  mode: 'QUICK' | 'FULL',
   operation: Operation,
 ): Promise<Judgement> {
   const key = fileKey(file.sha256);
-  const found = await repository.store.stat(key);
-  if (found === null) return { verdict: 'missing', text: `${file.name} (${key}) is missing` };
-  if (found.sizeBytes !== file.size) {
-    return {
-      verdict: 'size',
-      text: `${file.name} (${key}) has ${found.sizeBytes} bytes instead of ${file.size}`,
-    };
-  }
-  if (mode === 'QUICK') return { verdict: 'valid', text: '' };
   try {
     const { sha256 } = await repository.store.hash(key, {
       signal: operation.signal,

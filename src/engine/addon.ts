@@ -114,6 +114,8 @@ export interface NativeOpenOptions {
 export interface Addon {
   readonly rocksdbVersion: string;
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
+  /** The paths, each ended by NUL. */
+  fileSizes(paths: Buffer): Promise<Float64Array>;
   lockFile(path: string): unknown;
   crc32c(bytes: Buffer, start: number, end: number): number;
   unlockFile(lock: unknown): void;

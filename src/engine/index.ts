@@ -10,6 +10,7 @@ export {
 export { decodeBlock, type Entry, visitBlock } from './block.js';
 export { readCommit, replayRecords, verifyRecords } from './commits.js';
 export { acquireFileLock } from './file-lock.js';
+export { fileSizes } from './file-sizes.js';
 export { archivedLogs, logBytes, unlinkArchivedLog } from './log-files.js';
 export { type LogScan, listLogs, scanLog } from './log-scan.js';
 export { openDatabase, openSecondary } from './open.js';

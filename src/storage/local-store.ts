@@ -50,7 +50,11 @@ export interface LocalStoreOptions {
   create?: boolean;
   /** Shared threads; without it the store has its own and ends them at close. */
   pool?: CopyPool;
+  /** Sizes of many files in one go, -1 for a directory, NaN for what is no regular file. Without it each is asked for by itself. */
+  sizesOf?: SizesOf;
 }
+
+type SizesOf = (paths: readonly string[]) => Promise<Float64Array>;
 
 /** Opens a directory as a store. */
 export async function openLocalStore(directory: string, options: LocalStoreOptions = {}): Promise<LocalStore> {
@@ -59,7 +63,7 @@ export async function openLocalStore(directory: string, options: LocalStoreOptio
     const root = await realpath(directory);
     await fsyncDirectory(root); // also proves that it is a directory that we may read
     const identity = identityOf(await stat(root));
-    return new LocalStore(root, identity, options.pool ?? new CopyPool(), options.pool === undefined);
+    return new LocalStore(root, identity, options);
   } catch (error) {
     throw await storageError(error, { doing: `open the directory ${directory}`, path: directory });
   }
@@ -71,15 +75,17 @@ export class LocalStore implements Store {
   readonly #identity: string;
   readonly #pool: CopyPool;
   readonly #ownsPool: boolean;
+  readonly #sizesOf: SizesOf | null;
   /** Directories whose own entry is known durable: made or synced by this process. */
   readonly #durable = new Set<string>();
 
   /** Use openLocalStore: root must be a real, existing directory of that identity. */
-  constructor(root: string, identity: string, pool: CopyPool, ownsPool: boolean) {
+  constructor(root: string, identity: string, options: Pick<LocalStoreOptions, 'pool' | 'sizesOf'>) {
     this.location = root;
     this.#identity = identity;
-    this.#pool = pool;
-    this.#ownsPool = ownsPool;
+    this.#pool = options.pool ?? new CopyPool();
+    this.#ownsPool = options.pool === undefined;
+    this.#sizesOf = options.sizesOf ?? null;
   }
 
   async get(key: string, maxBytes: number): Promise<Buffer> {
@@ -132,6 +138,31 @@ export class LocalStore implements Store {
       if (stats === undefined || stats.isDirectory()) return null;
       if (!stats.isFile()) throw notAnObject(key, path);
       return entryOf(key, stats);
+    });
+  }
+
+  async sizes(keys: readonly string[]): Promise<(number | null)[]> {
+    for (const key of keys) requireKey(key);
+    const sizes = this.#sizesOf === null ? keys.map(() => null) : await this.#plainSizes(this.#sizesOf, keys);
+    const others = sizes.flatMap((size, at) => (size === null ? [at] : []));
+    for (let from = 0; from < others.length; from += LOOKS_AT_ONCE) {
+      const look = async (at: number) => {
+        sizes[at] = (await this.stat(keys[at] as string))?.sizeBytes ?? null;
+      };
+      await Promise.all(others.slice(from, from + LOOKS_AT_ONCE).map(look));
+    }
+    return sizes;
+  }
+
+  /** Of regular files below real directories; null for all else, which `stat` tells apart. */
+  async #plainSizes(sizesOf: SizesOf, keys: readonly string[]): Promise<(number | null)[]> {
+    await this.#requireRoot();
+    const directories = [...new Set(keys.flatMap(ancestorsOf))];
+    const found = await sizesOf([...directories, ...keys].map((key) => `${this.location}/${key}`));
+    const real = new Set(directories.filter((_, at) => found[at] === -1));
+    return keys.map((key, nth) => {
+      const size = found[directories.length + nth] ?? Number.NaN;
+      return size >= 0 && ancestorsOf(key).every((directory) => real.has(directory)) ? size : null;
     });
   }
 
@@ -363,6 +394,13 @@ function entryOf(key: string, stats: BigIntStats): StoreEntry {
     version: `${stats.ino}-${stats.size}-${stats.mtimeNs}`,
     modifiedUs: Number(stats.mtimeNs / 1000n),
   };
+}
+
+/** `a/b/c` → `a`, `a/b`. */
+function ancestorsOf(key: string): string[] {
+  const ancestors: string[] = [];
+  for (let at = key.indexOf('/'); at >= 0; at = key.indexOf('/', at + 1)) ancestors.push(key.slice(0, at));
+  return ancestors;
 }
 
 function identityOf(stats: Stats): string {

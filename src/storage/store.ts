@@ -93,6 +93,8 @@ export interface Store {
     options?: { ifAbsent?: boolean; beforeVisible?: () => Promise<void> | undefined },
   ): Promise<void>;
   stat(key: string): Promise<StoreEntry | null>;
+  /** Sizes of many objects, in the order of the keys; null where there is none. Throws as `stat` does. */
+  sizes(keys: readonly string[]): Promise<(number | null)[]>;
   /** Every object under the prefix ('' for all), in no order. */
   list(prefix: string): AsyncIterable<StoreEntry>;
   delete(key: string): Promise<boolean>;

@@ -82,6 +82,7 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
     for (const key of ['absent', 'a', 'a/c', 'a/b/c', 'x/y/z']) {
       t.equal(await store.stat(key), null, key);
       t.equal(await store.delete(key), false, key);
+      t.same(await store.sizes(['a/b', key]), [1, null], key);
       await t.rejects(store.get(key, 10), new StoreObjectMissing(key), key);
       await t.rejects(store.hash(key), new StoreObjectMissing(key), key);
       await t.rejects(store.getFile(key, join(scratch(t), 'never')), new StoreObjectMissing(key), key);
@@ -107,6 +108,19 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
     t.same(await keys(store, 'nothing/'), []);
     const listed = (await entries(store, 'files/ab/1'))[0];
     t.same(listed, await store.stat('files/ab/1'));
+  });
+
+  scenario('sizes of many objects come in the order of the keys', async (t, store) => {
+    const all = Array.from({ length: 300 }, (_, nth) => ({ key: `files/${nth % 7}/${nth}`, size: nth % 10 }));
+    for (const { key, size } of all) await store.put(key, Buffer.alloc(size));
+    t.same(
+      await store.sizes(all.map(({ key }) => key)),
+      all.map(({ size }) => size),
+    );
+    t.same(await store.sizes(['files/0/7', 'files/0', 'files', 'absent/x', 'files/0/7', 'files/9/1']), [
+      ...[7, null, null, null, 7, null],
+    ]);
+    t.same(await store.sizes([]), []);
   });
 
   scenario('a hostile key is refused before anything is touched', async (t, store) => {
@@ -135,6 +149,7 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
       await t.rejects(store.put(key, Buffer.from('x')), { code: 'BACKUPFAILED' }, `put ${shown}`);
       await t.rejects(store.get(key, 10), { code: 'BACKUPFAILED' }, `get ${shown}`);
       await t.rejects(store.stat(key), { code: 'BACKUPFAILED' }, `stat ${shown}`);
+      await t.rejects(store.sizes(['a', key]), { code: 'BACKUPFAILED' }, `sizes ${shown}`);
       await t.rejects(store.delete(key), { code: 'BACKUPFAILED' }, `delete ${shown}`);
       await t.rejects(store.hash(key), { code: 'BACKUPFAILED' }, `hash ${shown}`);
       await t.rejects(

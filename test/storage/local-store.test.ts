@@ -20,6 +20,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { CairnError } from '../../src/base/errors.js';
 import { sha256 } from '../../src/base/hash.js';
+import { fileSizes } from '../../src/engine/index.js';
 import { openLocalStore } from '../../src/storage/local-store.js';
 import { recode } from '../../src/storage/storage-error.js';
 import type { Store } from '../../src/storage/store.js';
@@ -31,6 +32,10 @@ const isRoot = process.getuid?.() === 0;
 const fileKey = (hash: string) => `files/${hash.slice(0, 2)}/${hash}`;
 
 t.test('conforms', async (t) => storeConformance(t, (t) => openStore(t)));
+
+t.test('conforms when sizes are asked for one by one', async (t) =>
+  storeConformance(t, (t) => openLocalStore(scratch(t))),
+);
 
 t.test('a missing directory is an error unless it may be made; a file in its place always is', async (t) => {
   const dir = scratch(t, { file: '' });
@@ -91,6 +96,7 @@ t.test('symbolic links below the root are refused, wherever they lead', async (t
     await t.rejects(store.get(key, 100), { code: 'BACKUPCORRUPT' }, `get ${key}`);
     await t.rejects(store.hash(key), { code: 'BACKUPCORRUPT' }, `hash ${key}`);
     await t.rejects(store.stat(key), { code: 'BACKUPCORRUPT' }, `stat ${key}`);
+    await t.rejects(store.sizes(['real/x', key]), { code: 'BACKUPCORRUPT' }, `sizes ${key}`);
   }
   await t.rejects(store.put('out/y', Buffer.from('x')), { code: 'BACKUPCORRUPT' });
   await t.rejects(store.delete('out/x'), { code: 'BACKUPCORRUPT' });
@@ -122,6 +128,7 @@ t.test('a root that was replaced or removed is not written to', async (t) => {
   await store.put('a/b', Buffer.from('x'));
   renameSync(root, join(dir, 'away'));
   await t.rejects(store.put('a/c', Buffer.from('x')), { code: 'BACKUPFAILED', message: /is gone/ });
+  await t.rejects(store.sizes(['a/b']), { code: 'BACKUPFAILED', message: /is gone/ });
   await t.rejects(store.get('a/b', 10), { code: 'BACKUPFAILED' });
   mkdirSync(root);
   await t.rejects(store.put('a/c', Buffer.from('x')), { code: 'BACKUPFAILED', message: /no longer the directory/ });
@@ -216,7 +223,7 @@ t.test('a failure can be told under the code of the operation, specific codes st
 });
 
 async function openStore(t: Test, root = scratch(t)): Promise<Store> {
-  const store = await openLocalStore(root);
+  const store = await openLocalStore(root, { sizesOf: fileSizes });
   t.teardown(() => store.close());
   return store;
 }
