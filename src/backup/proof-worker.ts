@@ -1,6 +1,7 @@
 /** The worker of proof.ts: opens the directory, reads all of it, answers once. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { CairnError, toCairnError } from '../base/errors.js';
+import { workInBackground } from '../base/priority.js';
 import { openDatabase } from '../engine/index.js';
 import { readPosition, survey } from '../keyspace/survey.js';
 import type { Proof, ProofMessage, ProofTask } from './proof.js';
@@ -9,6 +10,7 @@ const port = parentPort;
 if (port === null) throw new Error('proof-worker runs as a worker thread only');
 const task = workerData as ProofTask;
 let stopped = false;
+workInBackground();
 port.on('message', () => {
   stopped = true;
 });

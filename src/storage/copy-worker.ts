@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import { errnoOf, FILE_MODE } from '../base/fs.js';
+import { workInBackground } from '../base/priority.js';
 import {
   type CopyFailure,
   type CopyFailureReason,
@@ -45,6 +46,8 @@ class Failed extends Error {
     super(message);
   }
 }
+
+workInBackground();
 
 parentPort?.on('message', (order: CopyOrder) => {
   parentPort?.postMessage(run(order));
