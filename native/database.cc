@@ -160,16 +160,16 @@ bool Database::RequireOpen(Napi::Env env) const {
 
 Napi::Value Database::Close(const Napi::CallbackInfo& info) { return CloseWorker::Request(info.Env(), handle_); }
 
-// getCached(key, slab, offset): the value's length, its bytes now in slab at offset; or one of the constants above; or
-// a Buffer (large value). Two views and no allocation for the common small value.
 // Of a key in a table that is not open Get says in this tier that its value is empty (mended in facebook/rocksdb#12443).
-// KeyMayExist tells that from an empty value.
-bool Database::IsCached(rocksdb::DB* db, const rocksdb::Slice& key) const {
+// KeyMayExist tells that from an empty value, once it found it empty too: the table may have been opened between the two.
+bool Database::IsCachedEmpty(rocksdb::DB* db, const rocksdb::Slice& key) const {
   std::string value;
   bool is_known = false;
-  return db->KeyMayExist(cached_, db->DefaultColumnFamily(), key, &value, &is_known) && is_known;
+  return db->KeyMayExist(cached_, db->DefaultColumnFamily(), key, &value, &is_known) && is_known && value.empty();
 }
 
+// getCached(key, slab, offset): the value's length, its bytes now in slab at offset; or one of the constants above; or
+// a Buffer (large value). Two views and no allocation for the common small value.
 Napi::Value Database::GetCached(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!RequireOpen(env)) return env.Undefined();
@@ -186,7 +186,7 @@ Napi::Value Database::GetCached(const Napi::CallbackInfo& info) {
     ThrowStatus(env, status);
     return env.Undefined();
   }
-  if (pinned_.empty() && !IsCached(db, key)) return Napi::Number::New(env, kOnDisk);
+  if (pinned_.empty() && !IsCachedEmpty(db, key)) return Napi::Number::New(env, kOnDisk);
   Napi::Value result;
   if (pinned_.size() > kSlabValueMax) {
     result = Napi::Buffer<char>::Copy(env, pinned_.data(), pinned_.size());

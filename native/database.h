@@ -65,7 +65,7 @@ class Database : public Napi::ObjectWrap<Database> {
 
   // The second half of getCached: its slab and offset are info's.
   static Napi::Value ToSlab(const Napi::CallbackInfo& info, rocksdb::Slice value);
-  bool IsCached(rocksdb::DB* db, const rocksdb::Slice& key) const;
+  bool IsCachedEmpty(rocksdb::DB* db, const rocksdb::Slice& key) const;
   // False, with a pending exception, when the database is closed.
   bool RequireOpen(Napi::Env env) const;
 
