@@ -326,7 +326,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       await this.writer.appendState().settled;
       await this.openDatabase.syncWal();
     } catch (error) {
-      if (this.storageError === null) this.syncFailed(error);
+      this.syncFailed(error);
     }
   }
 
@@ -537,7 +537,9 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   }
 
   syncFailed(error: unknown): void {
-    this.storageError ??= refusedAfter(error);
+    // It is tried again once a second, and writes are refused already.
+    if (this.storageError !== null) return;
+    this.storageError = refusedAfter(error);
     this.options.log.error('sync failed, writes are refused', {
       path: this.database?.path,
       error,

@@ -78,6 +78,27 @@ t.test('a failed sync of everysec stops writes too', async (t) => {
   await keyspace.close();
 });
 
+t.test('a sync that goes on failing is logged once', async (t) => {
+  const { log, records } = capturingLog();
+  const { keyspace, hand } = await open(`${t.testdir()}/db`, { durability: () => 'everysec', log });
+  await set(keyspace, 'a', '1');
+  let tried = 0;
+  hand.beforeSync = async () => {
+    tried += 1;
+    throw new Error('Input/output error');
+  };
+  await until('it was tried again', () => tried === 3, 8000);
+  t.match(
+    records.map(({ event }) => event),
+    ['sync failed, writes are refused'],
+  );
+  t.equal(records.length, 1);
+  hand.beforeSync = async () => {};
+  await keyspace.setReadOnly(false);
+  await set(keyspace, 'a', '2');
+  await keyspace.close();
+});
+
 t.test('READONLY ON refuses writes once what was executed is written; reads go on; OFF lets them in', async (t) => {
   const { keyspace, clock } = await open(`${t.testdir()}/db`);
   await set(keyspace, 'a', '1');
