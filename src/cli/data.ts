@@ -76,7 +76,10 @@ async function openDataDirectory(dir: string, config: ConfigService, log: Log, c
       beforeClose: (closing) => noteWhereClosed(directory, closing, log),
       ...commonOptions(config, log, clock),
     });
-    const guard = await LiveGuard.begin(directory, log);
+    const guard = await LiveGuard.begin(directory, log).catch(async (error: unknown) => {
+      await keyspace.close();
+      throw error;
+    });
     const close = async (): Promise<void> => {
       try {
         await keyspace.close();

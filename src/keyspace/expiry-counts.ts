@@ -13,8 +13,8 @@ import type { KeyspaceKind } from './port.js';
 import type { RecordedState, State } from './state-record.js';
 import { carriesExpiry } from './value.js';
 
-/** Records that are in memory at once. */
-const LOOKED_UP_AT_ONCE = 64;
+/** Whole records that are in memory at once, some more than twice: few, since each may be large. */
+const LOOKED_UP_AT_ONCE = 8;
 
 /** The state with its expiry counts, counted where it does not have them. Nobody may write meanwhile. */
 export async function withExpiryCounts(database: Database, kind: KeyspaceKind, state: RecordedState): Promise<State> {

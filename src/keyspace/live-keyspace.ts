@@ -447,7 +447,9 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     const database = await open(path);
     const found = database.latestSequence();
     if (found >= sequence) return database;
-    await database.close();
+    await database
+      .close()
+      .catch((error: unknown) => this.options.log.warn('the database did not close cleanly', { path, error }));
     throw commitsLost(path, sequence, found);
   }
 

@@ -22,7 +22,7 @@ export class UnixPlace {
 
   private constructor(path: string) {
     this.#path = path;
-    this.beside = join(dirname(path), `.s-${randomId().slice(0, 6)}`);
+    this.beside = join(dirname(path), `.${randomId().slice(0, 4)}`);
   }
 
   /** Throws where no socket can be, or where something else is. */
@@ -30,7 +30,8 @@ export class UnixPlace {
     const place = new UnixPlace(path);
     for (const each of [path, place.beside]) {
       if (Buffer.byteLength(each) <= MOST_BYTES) continue;
-      throw new CairnError('ERR', `cannot listen on ${path}: a socket's path has at most ${MOST_BYTES} bytes`, {
+      const where = each === path ? '' : `, and it is made as ${each} first`;
+      throw new CairnError('ERR', `cannot listen on ${path}: a socket's path has at most ${MOST_BYTES} bytes${where}`, {
         hint: 'Choose a shorter unixsocket.',
       });
     }

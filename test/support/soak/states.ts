@@ -31,7 +31,7 @@ export async function readLive(client: Redis): Promise<State> {
     await client.select(database);
     for (const key of await scanAll(client)) {
       const [bytes, expiresAtMs] = await Promise.all([client.getBuffer(key), client.pexpiretime(key)]);
-      if (bytes === null) continue;
+      if (bytes === null || expiresAtMs === -2) continue; // it expired before the one or the other
       all.set(`${database} ${key}`, { text: compactText(bytes), expiresAtMs: expiresAtMs === -1 ? null : expiresAtMs });
     }
   }
