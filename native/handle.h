@@ -121,8 +121,8 @@ class Handle {
   // Any thread. A write failed, so the log's writer may be in its error state: to sync it then is misuse, and aborts the
   // process where RocksDB has its assertions. A write that succeeds, or Resume, ends it (both leave a log that takes more).
   std::atomic<bool> log_failed{false};
-  // Any thread. The log could not be synced, or the error is one that Resume does not leave: RocksDB keeps the log's writer, and refuses
-  // everything through it.
+  // Any thread. The log could not be synced, or the error is one that Resume does not leave: RocksDB keeps the log's
+  // writer, and refuses everything through it.
   std::atomic<bool> sync_failed{false};
 
   // JavaScript thread only. What getCached answers first; null: off, or closing. Every write brings it up to date when it has ended,

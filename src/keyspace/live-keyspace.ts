@@ -62,7 +62,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private closing: Promise<void> | null = null;
   /** Settles when the running exchange is over, null: none runs. */
   private exchanging: Promise<void> | null = null;
-  /** The database could not be opened anew: why, and where it lies. */
+  /** The database could not be opened anew: why, where it lies, and the sequence that it has to have. */
   private lost: { path: string; failure: CairnError; sequence: number } | null = null;
   private readonly exclusive = new Exclusive();
   private readonly writer: GroupWriter;
