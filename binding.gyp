@@ -10,6 +10,8 @@
         "native/commits.cc",
         "native/crc32c.cc",
         "native/database.cc",
+        "native/file-copy.cc",
+        "native/file-copy-worker.cc",
         "native/file-sizes.cc",
         "native/handle.cc",
         "native/info-log.cc",

@@ -39,6 +39,9 @@ inline rocksdb::Slice BytesOf(const Napi::Value& value) {
 // file-sizes.cc: fileSizes(paths, each ended by NUL): a Float64Array.
 Napi::Value FileSizes(const Napi::CallbackInfo& info);
 
+// file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.
+Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
+
 // write.cc
 Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags);
 
@@ -51,7 +54,6 @@ Napi::Value QueueLiveFiles(Napi::Env env, const std::shared_ptr<Handle>& handle)
 Napi::Value QueueTableProperties(Napi::Env env, const std::shared_ptr<Handle>& handle);
 Napi::Value QueueVerifyChecksums(Napi::Env env, const std::shared_ptr<Handle>& handle);
 Napi::Value QueueCheckpoint(Napi::Env env, const std::shared_ptr<Handle>& handle, std::string path);
-
 
 // replay.cc
 Napi::Value QueueReplay(const std::shared_ptr<Handle>& handle, const Napi::CallbackInfo& info);

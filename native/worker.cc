@@ -1,11 +1,28 @@
 #include "worker.h"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <exception>
+#include <system_error>
+
+#include "database.h"
 
 namespace cairn {
 namespace {
 
 constexpr size_t kCopyBelow = 2048;
+
+// Like `nice`: the event loop, of ordinary priority, gets about ten times the time of a thread with this one.
+constexpr int kBackground = 10;
+
+// Linux has a priority for each thread; elsewhere it would be that of the whole process, which stays as it is. A container may
+// forbid it: then all threads are as important.
+void TakeWhatOthersLeave() {
+#ifdef __linux__
+  (void)setpriority(PRIO_PROCESS, 0, std::max(kBackground, getpriority(PRIO_PROCESS, 0)));
+#endif
+}
 
 }  // namespace
 
@@ -49,12 +66,69 @@ void Worker::ExecuteInPool(napi_env, void* data) {
   if (handle != nullptr) handle->EndRun();
 }
 
-void Worker::Complete(napi_env raw, napi_status status, void* data) {
-  const Napi::Env env(raw);
-  const Napi::HandleScope scope(env);
-  std::unique_ptr<Worker> worker(static_cast<Worker*>(data));
+void Worker::Complete(napi_env env, napi_status status, void* data) {
+  auto* worker = static_cast<Worker*>(data);
   napi_delete_async_work(env, worker->work_);
   if (status != napi_ok) worker->status_ = rocksdb::Status::Aborted("cancelled");
+  Settle(env, worker);
+}
+
+Napi::Value Worker::QueueInBackground(Napi::Env env, std::unique_ptr<Worker> owned) {
+  Worker* worker = owned.get();
+  napi_value promise = nullptr;
+  napi_value name = nullptr;
+  worker->env_ = env;
+  worker->environment_ = env.GetInstanceData<AddonData>()->environment;
+  napi_create_promise(env, &worker->deferred_, &promise);
+  napi_create_string_latin1(env, "cairn", 5, &name);
+  napi_create_threadsafe_function(env, nullptr, nullptr, name, 1, 1, nullptr, nullptr, worker, CompleteInBackground,
+                                  &worker->completion_);
+  // After the function, so that it runs before the function's own.
+  napi_add_env_cleanup_hook(env, JoinAtEnd, worker);
+  try {
+    worker->thread_ = std::thread(RunInBackground, worker);
+    (void)owned.release();
+  } catch (const std::system_error& error) {
+    worker->status_ = rocksdb::Status::Aborted(std::string("no thread could be started: ") + error.what());
+    (void)owned.release();
+    CompleteInBackground(env, nullptr, worker, nullptr);
+  }
+  return Napi::Value(env, promise);
+}
+
+void Worker::RunInBackground(Worker* worker) {
+  TakeWhatOthersLeave();
+  const std::shared_ptr<Environment> environment = worker->environment_;
+  if (!environment->BeginRun()) return;
+  ExecuteInPool(nullptr, worker);
+  // Never blocks: the queue takes the one call there is. Refused when the environment has ended, and that joins this thread.
+  napi_call_threadsafe_function(worker->completion_, nullptr, napi_tsfn_nonblocking);
+  environment->EndRun();
+}
+
+void Worker::CompleteInBackground(napi_env env, napi_value, void* context, void*) {
+  auto* worker = static_cast<Worker*>(context);
+  if (env == nullptr) {  // the environment has ended, and JoinAtEnd with it
+    delete worker;
+    return;
+  }
+  if (worker->thread_.joinable()) worker->thread_.join();
+  napi_remove_env_cleanup_hook(env, JoinAtEnd, worker);
+  napi_release_threadsafe_function(worker->completion_, napi_tsfn_release);
+  Settle(env, worker);
+}
+
+// An environment that ends with the work running: nobody is there any more to be told.
+void Worker::JoinAtEnd(void* data) {
+  auto* worker = static_cast<Worker*>(data);
+  worker->environment_->stopping.store(true);
+  if (worker->thread_.joinable()) worker->thread_.join();
+}
+
+void Worker::Settle(napi_env raw, Worker* owned) {
+  const Napi::Env env(raw);
+  const Napi::HandleScope scope(env);
+  std::unique_ptr<Worker> worker(owned);
   worker->Finished();
   // Counted out before the promise settles, and after everything that needs the database.
   napi_value result = worker->status_.ok() ? worker->Result(env) : StatusError(env, worker->status_);

@@ -1,7 +1,7 @@
-// The base of everything that runs in libuv's pool and answers through a promise.
+// The base of everything that runs in libuv's pool, or on a thread of its own, and answers through a promise.
 //
 //   Queue     JavaScript thread   counts the operation into the handle, makes the promise
-//   Execute   pool thread         may block; no JavaScript
+//   Execute   another thread      may block; no JavaScript
 //   Result    JavaScript thread   only when Execute was OK; what the promise resolves to
 //   ~Worker   JavaScript thread   right after, then the operation is counted out of the handle
 //
@@ -11,6 +11,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <thread>
 
 #include "handle.h"
 #include "status.h"
@@ -25,6 +26,10 @@ class Worker {
 
   // Takes ownership of the worker. Rejects with Closed() when the handle is not open.
   static Napi::Value Queue(Napi::Env env, std::unique_ptr<Worker> worker);
+
+  // The same for work that takes seconds and that nobody waits for: on a thread of its own, so that the pool's stay free, and of
+  // lower priority than the event loop. Only for a worker without a handle, whose Execute soon ends when the environment is stopping.
+  static Napi::Value QueueInBackground(Napi::Env env, std::unique_ptr<Worker> worker);
 
  protected:
   // handle: null for operations that need no open database.
@@ -45,6 +50,10 @@ class Worker {
  private:
   static void ExecuteInPool(napi_env env, void* data);
   static void Complete(napi_env env, napi_status status, void* data);
+  static void RunInBackground(Worker* worker);
+  static void CompleteInBackground(napi_env env, napi_value none, void* context, void* data);
+  static void JoinAtEnd(void* data);
+  static void Settle(napi_env env, Worker* worker);
 
   std::shared_ptr<Handle> handle_;
   napi_env env_ = nullptr;
@@ -52,6 +61,11 @@ class Worker {
   napi_async_work work_ = nullptr;
   rocksdb::Status status_;
   bool counted_ = false;
+
+  // In the background only.
+  std::thread thread_;
+  napi_threadsafe_function completion_ = nullptr;
+  std::shared_ptr<Environment> environment_;
 };
 
 // A promise that is rejected already.

@@ -7,7 +7,7 @@ import { checkRepositoryPath, checkRestorePath } from '../backup/paths.js';
 import type { BackupService } from '../backup/service.js';
 import type { WallClock } from '../base/clock.js';
 import type { ConfigService } from '../config/service.js';
-import { acquireFileLock, fileSizes, openDatabase, rocksdbVersion } from '../engine/index.js';
+import { acquireFileLock, nativeFiles, openDatabase, rocksdbVersion } from '../engine/index.js';
 import { correctPosition } from '../keyspace/correct-position.js';
 import { readPosition } from '../keyspace/survey.js';
 import type { Log } from '../observability/log.js';
@@ -70,13 +70,13 @@ async function openRepository(config: ConfigService): Promise<{ store: Store; cl
   await checkRestorePath(config.values['backup.restore_dir'], plain ?? dir, path);
   if (path === null) return openNoRepository();
   // A plain directory's server only reads: it makes no repository either.
-  const store = await openLocalStore(path, { create: plain === null, sizesOf: fileSizes });
+  const store = await openLocalStore(path, { create: plain === null, files: nativeFiles });
   return { store, close: () => store.close() };
 }
 
 /** A plain directory without a repository: reading commands find an empty one, writing ones answer REPOFOREIGN. */
 async function openNoRepository(): Promise<{ store: Store; close(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'cairn-no-repository-'));
-  const store = await openLocalStore(path, { sizesOf: fileSizes });
+  const store = await openLocalStore(path, { files: nativeFiles });
   return { store, close: () => store.close().then(() => rmdir(path)) };
 }

@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CairnError } from '../base/errors.js';
+import type { CopyFailureKind } from '../base/file-calls.js';
 import type { FramedCommits, RecordProgress } from './types.js';
 
 export interface NativeStatus {
@@ -116,6 +117,21 @@ export interface Addon {
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
   /** The paths, each ended by NUL. */
   fileSizes(paths: Buffer): Promise<Float64Array>;
+  /** sizeBytes below 0: all; control: [not 0 cancels, bytes copied]; errno 0: none. */
+  copyFile(
+    source: string,
+    target: string | null,
+    sizeBytes: number,
+    chunkBytes: number,
+    control: BigInt64Array,
+  ): Promise<{
+    kind: 'done' | CopyFailureKind;
+    side: 'source' | 'target' | null;
+    errno: number;
+    call: string;
+    bytes: number;
+    sha256: Buffer;
+  }>;
   lockFile(path: string): unknown;
   crc32c(bytes: Buffer, start: number, end: number): number;
   unlockFile(lock: unknown): void;

@@ -9,8 +9,8 @@ export {
 } from './batch-reader.js';
 export { decodeBlock, type Entry, visitBlock } from './block.js';
 export { readCommit, replayRecords, verifyRecords } from './commits.js';
+export { nativeFiles } from './file-calls.js';
 export { acquireFileLock } from './file-lock.js';
-export { fileSizes } from './file-sizes.js';
 export { archivedLogs, logBytes, unlinkArchivedLog } from './log-files.js';
 export { type LogScan, listLogs, scanLog } from './log-scan.js';
 export { openDatabase, openSecondary } from './open.js';

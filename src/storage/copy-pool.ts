@@ -1,79 +1,62 @@
 /**
- * Copies and hashes files on worker threads, so that the event loop stays free and a second core helps. Threads start
- * with the first job and end when idle; the queue holds paths, never bytes, so memory is `workers` chunks.
+ * Copies and hashes files beside the event loop, so many at once: a second core helps, a third copy would only compete. The
+ * queue holds paths, never bytes, so memory is one chunk for each that runs.
  *
  *   queued ──▶ running ──▶ done | failed
- *      └── abort ──┴──▶ CANCELLED (a running one answers once its thread has stopped and removed the target)
- *
- * A thread that dies (out of memory, a bug) fails the job that it had; the next job gets a new one.
+ *      └── abort ──┴──▶ CANCELLED (a running one answers once it has stopped and removed its target)
  */
-import { unlink } from 'node:fs/promises';
-import { Worker } from 'node:worker_threads';
 import { CairnError } from '../base/errors.js';
-import { ignoreMissing } from '../base/fs.js';
 import {
+  COPY_BYTES,
+  COPY_CANCEL,
   type CopyFailure,
-  type CopyOrder,
   type CopyRequest,
-  FLAG_CANCEL,
-  FLAG_TARGET_CREATED,
-  FLAGS_BYTES,
-  type WorkerMessage,
-} from './copy-protocol.js';
+  type FileCalls,
+  newCopyControl,
+} from '../base/file-calls.js';
 import { cancelled, storageError } from './storage-error.js';
 import type { Digested, TransferOptions } from './store.js';
 
-export type { CopyRequest } from './copy-protocol.js';
-
 export interface CopyPoolOptions {
-  /** Threads at most. */
+  /** Copies at once, at most. */
   workers?: number;
-  /** The unit of read, hash and write: the memory of one thread. */
+  /** The unit of read, hash and write: small enough for a processor's cache. */
   chunkBytes?: number;
-  /** A thread without work for so long ends. */
-  idleMs?: number;
-  /** Another thread program (tests of threads that die). */
-  script?: URL;
 }
 
 interface Job {
   request: CopyRequest;
   options: TransferOptions;
-  flags: Int32Array<SharedArrayBuffer>;
+  control: BigInt64Array;
+  /** Bytes that onProgress has been told of. */
+  toldBytes: number;
   resolve(result: Digested): void;
   reject(error: unknown): void;
   /** Stops listening to the signal. */
   release(): void;
 }
 
-interface Thread {
-  worker: Worker;
-  job: Job | null;
-  idleTimer: NodeJS.Timeout | null;
-}
-
-const WORKER_HEAP_MB = 16;
+const PROGRESS_INTERVAL_MS = 20;
 
 export class CopyPool {
+  readonly #copy: FileCalls['copy'];
   readonly #workers: number;
   readonly #chunkBytes: number;
-  readonly #idleMs: number;
-  readonly #script: URL;
-  readonly #threads = new Set<Thread>();
+  readonly #running = new Set<Job>();
   readonly #queue: Job[] = [];
   readonly #unsettled = new Set<Promise<unknown>>();
+  #progress: NodeJS.Timeout | null = null;
   #closed = false;
 
-  constructor(options: CopyPoolOptions = {}) {
+  constructor(copy: FileCalls['copy'], options: CopyPoolOptions = {}) {
+    this.#copy = copy;
     this.#workers = options.workers ?? 2;
-    this.#chunkBytes = options.chunkBytes ?? 1024 * 1024;
-    this.#idleMs = options.idleMs ?? 10_000;
-    this.#script = options.script ?? new URL('./copy-worker.js', import.meta.url);
+    this.#chunkBytes = options.chunkBytes ?? 256 * 1024;
   }
 
-  /** Threads alive now. */
-  get threads(): number {
-    return this.#threads.size;
+  /** Copies that run now. */
+  get running(): number {
+    return this.#running.size;
   }
 
   /**
@@ -89,13 +72,12 @@ export class CopyPool {
     return running;
   }
 
-  /** Cancels what is queued and running, waits for it, and ends the threads. */
+  /** Cancels what is queued and running, and waits for it. */
   async close(): Promise<void> {
     this.#closed = true;
     for (const job of this.#queue.splice(0)) finish(job, () => job.reject(cancelled(describeRequest(job.request))));
-    for (const thread of this.#threads) if (thread.job !== null) Atomics.store(thread.job.flags, FLAG_CANCEL, 1);
+    for (const job of this.#running) Atomics.store(job.control, COPY_CANCEL, 1n);
     await Promise.allSettled(this.#unsettled);
-    await Promise.all([...this.#threads].map((thread) => this.#end(thread)));
   }
 
   #enqueue(request: CopyRequest, options: TransferOptions): Promise<Digested> {
@@ -106,8 +88,7 @@ export class CopyPool {
       }
       const abort = () => this.#cancel(job);
       const release = () => options.signal?.removeEventListener('abort', abort);
-      const flags = new Int32Array(new SharedArrayBuffer(FLAGS_BYTES));
-      const job: Job = { request, options, flags, resolve, reject, release };
+      const job: Job = { request, options, control: newCopyControl(), toldBytes: 0, resolve, reject, release };
       options.signal?.addEventListener('abort', abort);
       this.#queue.push(job);
       this.#dispatch();
@@ -115,85 +96,58 @@ export class CopyPool {
   }
 
   #cancel(job: Job): void {
-    Atomics.store(job.flags, FLAG_CANCEL, 1);
+    Atomics.store(job.control, COPY_CANCEL, 1n);
     const at = this.#queue.indexOf(job);
-    if (at < 0) return; // running: its thread sees the flag and answers
+    if (at < 0) return; // running: its thread looks at the control and answers
     this.#queue.splice(at, 1);
     finish(job, () => job.reject(cancelled(describeRequest(job.request))));
   }
 
   #dispatch(): void {
-    while (this.#queue.length > 0) {
-      const thread = [...this.#threads].find((candidate) => candidate.job === null) ?? this.#start();
-      if (thread === null) return;
+    while (this.#running.size < this.#workers) {
       const job = this.#queue.shift();
-      if (job === undefined) return;
-      if (thread.idleTimer !== null) clearTimeout(thread.idleTimer);
-      thread.idleTimer = null;
-      thread.job = job;
-      thread.worker.ref();
-      const order: CopyOrder = { ...job.request, chunkBytes: this.#chunkBytes, flags: job.flags.buffer };
-      thread.worker.postMessage(order);
+      if (job === undefined) break;
+      this.#running.add(job);
+      void this.#run(job);
+    }
+    if (this.#running.size > 0) {
+      this.#progress ??= setInterval(() => this.#tellAll(), PROGRESS_INTERVAL_MS);
+    } else if (this.#progress !== null) {
+      clearInterval(this.#progress);
+      this.#progress = null;
     }
   }
 
-  /** null when all threads that are allowed are busy. */
-  #start(): Thread | null {
-    if (this.#threads.size >= this.#workers) return null;
-    const worker = new Worker(this.#script, {
-      name: 'cairn-copy',
-      execArgv: [], // the process's own flags (--input-type, --inspect) are not for this thread
-      resourceLimits: { maxOldGenerationSizeMb: WORKER_HEAP_MB },
-    });
-    const thread: Thread = { worker, job: null, idleTimer: null };
-    let cause: unknown;
-    worker.on('message', (message: WorkerMessage) => this.#receive(thread, message));
-    worker.on('error', (error) => {
-      cause = error;
-    });
-    worker.on('exit', (code) => this.#lose(thread, cause ?? new Error(`it ended with code ${code}`)));
-    this.#threads.add(thread);
-    return thread;
-  }
-
-  #receive(thread: Thread, message: WorkerMessage): void {
-    const job = thread.job;
-    if (job === null) return;
-    if (message.type === 'progress') {
-      job.options.onProgress?.(message.bytes);
-      return;
+  /** Settles the job; never throws. */
+  async #run(job: Job): Promise<void> {
+    let settle: () => void;
+    try {
+      const outcome = await this.#copy({ ...job.request, chunkBytes: this.#chunkBytes, control: job.control });
+      tell(job);
+      if (outcome.kind === 'done') {
+        settle = () => job.resolve({ sha256: outcome.sha256, sizeBytes: outcome.sizeBytes });
+      } else {
+        const error = await toError(job.request, outcome);
+        settle = () => job.reject(error);
+      }
+    } catch (error) {
+      settle = () => job.reject(error);
     }
-    thread.job = null;
-    if (message.type === 'done')
-      finish(job, () => job.resolve({ sha256: message.sha256, sizeBytes: message.sizeBytes }));
-    else void fail(job, message.failure);
-    this.#dispatch();
-    if (thread.job === null) this.#rest(thread);
-  }
-
-  #rest(thread: Thread): void {
-    thread.worker.unref(); // an idle thread keeps no process alive
-    thread.idleTimer = setTimeout(() => void this.#end(thread), this.#idleMs);
-    thread.idleTimer.unref();
-  }
-
-  async #end(thread: Thread): Promise<void> {
-    if (thread.idleTimer !== null) clearTimeout(thread.idleTimer);
-    this.#threads.delete(thread);
-    await thread.worker.terminate();
-  }
-
-  #lose(thread: Thread, cause: unknown): void {
-    if (thread.idleTimer !== null) clearTimeout(thread.idleTimer);
-    this.#threads.delete(thread);
-    const job = thread.job;
-    thread.job = null;
-    if (job !== null) {
-      const message = `the copying thread died: ${cause instanceof Error ? cause.message : String(cause)}`;
-      void fail(job, { reason: 'died', side: null, errno: null, message, copiedBytes: 0 });
-    }
+    this.#running.delete(job);
+    finish(job, settle);
     this.#dispatch();
   }
+
+  #tellAll(): void {
+    for (const job of this.#running) tell(job);
+  }
+}
+
+function tell(job: Job): void {
+  const bytes = Number(Atomics.load(job.control, COPY_BYTES));
+  if (bytes === job.toldBytes) return;
+  job.options.onProgress?.(bytes - job.toldBytes);
+  job.toldBytes = bytes;
 }
 
 function finish(job: Job, settle: () => void): void {
@@ -201,25 +155,14 @@ function finish(job: Job, settle: () => void): void {
   settle();
 }
 
-/** Removes a target that the thread could not remove itself, then rejects. */
-async function fail(job: Job, failure: CopyFailure): Promise<void> {
-  const { targetPath } = job.request;
-  if (targetPath !== null && Atomics.load(job.flags, FLAG_TARGET_CREATED) !== 0) {
-    await ignoreMissing(unlink(targetPath)).catch(() => undefined); // swept later; the first error is reported
-  }
-  const error = await toError(job.request, failure);
-  finish(job, () => job.reject(error));
-}
-
 async function toError(request: CopyRequest, failure: CopyFailure): Promise<CairnError> {
   const doing = describeRequest(request);
-  if (failure.reason === 'cancelled') return cancelled(doing);
+  if (failure.kind === 'cancelled') return cancelled(doing);
   const path = (failure.side === 'target' ? request.targetPath : null) ?? request.sourcePath;
-  const { reason, side, copiedBytes } = failure;
-  const details = { reason, side, copiedBytes, sourcePath: request.sourcePath, targetPath: request.targetPath };
-  if (failure.reason !== 'system') {
-    const hint =
-      failure.reason === 'short' ? 'The file changed or is damaged; look at the disk that holds it.' : undefined;
+  const { kind, side, copiedBytes } = failure;
+  const details = { reason: kind, side, copiedBytes, sourcePath: request.sourcePath, targetPath: request.targetPath };
+  if (kind !== 'system') {
+    const hint = kind === 'short' ? 'The file changed or is damaged; look at the disk that holds it.' : undefined;
     return new CairnError('BACKUPFAILED', `cannot ${doing}: ${failure.message}`, {
       details: { ...details, errno: failure.errno, path },
       ...(hint === undefined ? {} : { hint }),

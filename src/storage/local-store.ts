@@ -12,6 +12,7 @@ import { lstat, mkdir, readdir, realpath, rename, stat, unlink } from 'node:fs/p
 import { dirname, join } from 'node:path';
 import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
+import type { FileCalls } from '../base/file-calls.js';
 import {
   atomicWriteFile,
   DIRECTORY_MODE,
@@ -46,24 +47,19 @@ import {
 const LOOKS_AT_ONCE = 64;
 
 export interface LocalStoreOptions {
+  files: FileCalls;
   /** Make the directory when it is missing. */
   create?: boolean;
-  /** Shared threads; without it the store has its own and ends them at close. */
-  pool?: CopyPool;
-  /** Sizes of many files in one go, -1 for a directory, NaN for what is no regular file. Without it each is asked for by itself. */
-  sizesOf?: SizesOf;
 }
 
-type SizesOf = (paths: readonly string[]) => Promise<Float64Array>;
-
 /** Opens a directory as a store. */
-export async function openLocalStore(directory: string, options: LocalStoreOptions = {}): Promise<LocalStore> {
+export async function openLocalStore(directory: string, options: LocalStoreOptions): Promise<LocalStore> {
   try {
     if (options.create === true) await makeDirectory(directory);
     const root = await realpath(directory);
     await fsyncDirectory(root); // also proves that it is a directory that we may read
     const identity = identityOf(await stat(root));
-    return new LocalStore(root, identity, options);
+    return new LocalStore(root, identity, options.files);
   } catch (error) {
     throw await storageError(error, { doing: `open the directory ${directory}`, path: directory });
   }
@@ -74,18 +70,16 @@ export class LocalStore implements Store {
   /** Device and inode of the root when it was opened. */
   readonly #identity: string;
   readonly #pool: CopyPool;
-  readonly #ownsPool: boolean;
-  readonly #sizesOf: SizesOf | null;
+  readonly #files: FileCalls;
   /** Directories whose own entry is known durable: made or synced by this process. */
   readonly #durable = new Set<string>();
 
   /** Use openLocalStore: root must be a real, existing directory of that identity. */
-  constructor(root: string, identity: string, options: Pick<LocalStoreOptions, 'pool' | 'sizesOf'>) {
+  constructor(root: string, identity: string, files: FileCalls) {
     this.location = root;
     this.#identity = identity;
-    this.#pool = options.pool ?? new CopyPool();
-    this.#ownsPool = options.pool === undefined;
-    this.#sizesOf = options.sizesOf ?? null;
+    this.#files = files;
+    this.#pool = new CopyPool(files.copy);
   }
 
   async get(key: string, maxBytes: number): Promise<Buffer> {
@@ -143,7 +137,7 @@ export class LocalStore implements Store {
 
   async sizes(keys: readonly string[]): Promise<(number | null)[]> {
     for (const key of keys) requireKey(key);
-    const sizes = this.#sizesOf === null ? keys.map(() => null) : await this.#plainSizes(this.#sizesOf, keys);
+    const sizes = await this.#plainSizes(keys);
     const others = sizes.flatMap((size, at) => (size === null ? [at] : []));
     for (let from = 0; from < others.length; from += LOOKS_AT_ONCE) {
       const look = async (at: number) => {
@@ -155,10 +149,10 @@ export class LocalStore implements Store {
   }
 
   /** Of regular files below real directories; null for all else, which `stat` tells apart. */
-  async #plainSizes(sizesOf: SizesOf, keys: readonly string[]): Promise<(number | null)[]> {
+  async #plainSizes(keys: readonly string[]): Promise<(number | null)[]> {
     await this.#requireRoot();
     const directories = [...new Set(keys.flatMap(ancestorsOf))];
-    const found = await sizesOf([...directories, ...keys].map((key) => `${this.location}/${key}`));
+    const found = await this.#files.sizes([...directories, ...keys].map((key) => `${this.location}/${key}`));
     const real = new Set(directories.filter((_, at) => found[at] === -1));
     return keys.map((key, nth) => {
       const size = found[directories.length + nth] ?? Number.NaN;
@@ -274,7 +268,7 @@ export class LocalStore implements Store {
   }
 
   async close(): Promise<void> {
-    if (this.#ownsPool) await this.#pool.close();
+    await this.#pool.close();
   }
 
   /** Gives a finished temporary file its name, unless the object is there already. */

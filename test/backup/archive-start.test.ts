@@ -4,6 +4,7 @@ import { whereTheyPart } from '../../src/backup/archive-start.js';
 import { Repository } from '../../src/backup/repository.js';
 import { tidySegments } from '../../src/backup/segment-upkeep.js';
 import { systemClock } from '../../src/base/clock.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import type { Database } from '../../src/engine/types.js';
 import { openLocalStore } from '../../src/storage/index.js';
 import { openFixture } from '../support/backup-fixture.js';
@@ -19,7 +20,7 @@ t.test('segments that are merged while they are compared are there until they we
     await f.backup.window();
   }
   const parts = objectKeys(f.repository, 'wal/').length;
-  const store = await openLocalStore(f.repository, { create: false });
+  const store = await openLocalStore(f.repository, { files: nativeFiles, create: false });
   t.teardown(() => store.close());
   const repository = new Repository({
     store,

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { Catalog } from '../../src/backup/catalog.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import { openLocalStore } from '../../src/storage/index.js';
 import { openFixture } from '../support/backup-fixture.js';
 import { silentLog } from '../support/log.js';
@@ -13,7 +14,7 @@ t.test('changes of one state at the same time are all kept: a PIN beside a verdi
   await f.set('a', '0');
   const id = await f.create();
   await f.close();
-  const store = await openLocalStore(f.repository, { create: false });
+  const store = await openLocalStore(f.repository, { files: nativeFiles, create: false });
   const catalog = new Catalog(store, silentLog());
   await catalog.refresh();
   const restored = { at: '2026-01-28T10:30:04.123456Z', target: 'in-place', duration_ms: 1 };

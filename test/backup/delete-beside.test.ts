@@ -6,6 +6,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import t from 'tap';
 import { Catalog } from '../../src/backup/catalog.js';
 import { CairnError } from '../../src/base/errors.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import { stateKey } from '../../src/format/index.js';
 import { openLocalStore } from '../../src/storage/index.js';
 import { openFixture } from '../support/backup-fixture.js';
@@ -59,7 +60,7 @@ t.test('A9: from when a manifest goes the backup is there for nobody, and its st
   await f.set('a', '0');
   for (const id of [1, 2]) t.equal(await f.create(), id);
   await f.close();
-  const store = await openLocalStore(f.repository, { create: false });
+  const store = await openLocalStore(f.repository, { files: nativeFiles, create: false });
   const catalog = new Catalog(store, silentLog());
   await catalog.refresh();
   const removed = catalog.removeManifest(2);

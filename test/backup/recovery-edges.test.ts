@@ -3,6 +3,7 @@ import { cpSync, rmSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { Timelines } from '../../src/backup/timelines.js';
 import { parseTime } from '../../src/base/time.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import { openLocalStore } from '../../src/storage/index.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
 import { silentLog } from '../support/log.js';
@@ -144,7 +145,7 @@ t.test('a line that an older copy of the data left is known as far as its backup
 });
 
 t.test('a second record of how a line was left does not lower its known end', async (t) => {
-  const store = await openLocalStore(scratch(t));
+  const store = await openLocalStore(scratch(t), { files: nativeFiles });
   t.teardown(() => store.close());
   const timelines = new Timelines(store, silentLog());
   const at = (second: number): string => `2026-03-01T00:00:0${second}.000000Z`;

@@ -1,6 +1,6 @@
 /** Point-in-time recovery on a real database and a real repository: every moment that was archived comes back exactly. */
 import t, { type Test } from 'tap';
-import { openDatabase } from '../../src/engine/index.js';
+import { nativeFiles, openDatabase } from '../../src/engine/index.js';
 import { iterateRecords, lastSequence, verifySegment } from '../../src/format/index.js';
 import { readPosition } from '../../src/keyspace/survey.js';
 import { openLocalStore } from '../../src/storage/index.js';
@@ -67,7 +67,7 @@ t.test('a target inside a write group is exact, says itself where it is, and goe
   const outcomes = await Promise.all(['1', '2', '3', '4', '5'].map(put));
   for (const { durable } of outcomes) await durable;
   await f.backup.window();
-  const store = await openLocalStore(f.repository);
+  const store = await openLocalStore(f.repository, { files: nativeFiles });
   t.teardown(() => store.close());
   const [key = ''] = objectKeys(f.repository, 'wal/1').slice(-1);
   const commits = [...iterateRecords(verifySegment(await store.get(key, 1 << 20)).records)].slice(-5);

@@ -8,6 +8,7 @@ import { Repository } from '../../src/backup/repository.js';
 import { readKnownSegment } from '../../src/backup/segment-object.js';
 import { tidySegments } from '../../src/backup/segment-upkeep.js';
 import { systemClock } from '../../src/base/clock.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import {
   chainAnchor,
   describeRecords,
@@ -31,7 +32,7 @@ async function repositoryOf(
   options: { anchored?: number; log?: ReturnType<typeof silentLog> } = {},
 ) {
   const location = scratch(t);
-  const store = await openLocalStore(location, { create: true });
+  const store = await openLocalStore(location, { files: nativeFiles, create: true });
   t.teardown(() => store.close());
   const repository = new Repository({
     store,

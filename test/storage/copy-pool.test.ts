@@ -1,15 +1,17 @@
-/** The copy pool: threads that start late, end early, may die, and never lose or invent a byte. */
+/** The copy pool: copies beside the event loop, so many at once, that never lose or invent a byte. */
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { sha256 } from '../../src/base/hash.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import { CopyPool, type CopyPoolOptions } from '../../src/storage/copy-pool.js';
 import { scratch } from '../support/scratch.js';
+import { waitFor } from '../support/wait.js';
 
 const MEBIBYTE = 1024 * 1024;
 
@@ -32,41 +34,45 @@ t.test('copies any size at any chunk, and the hash is of what it wrote', async (
   );
 });
 
-t.test('threads start with work, are no more than allowed, and end when idle', async (t) => {
+t.test('no more run at once than allowed, and the others follow', async (t) => {
   const sourcePath = join(scratch(t, { source: randomBytes(1000) }), 'source');
-  const pool = openPool(t, { workers: 2, idleMs: 1 });
-  t.equal(pool.threads, 0);
+  const pool = openPool(t, { workers: 2 });
+  t.equal(pool.running, 0);
   const jobs = Array.from({ length: 10 }, () => pool.copy({ sourcePath, sizeBytes: null, targetPath: null }));
-  t.equal(pool.threads, 2);
-  await Promise.all(jobs);
-  while (pool.threads > 0) await new Promise(setImmediate);
-  await pool.copy({ sourcePath, sizeBytes: null, targetPath: null });
-  t.equal(pool.threads, 1);
+  t.equal(pool.running, 2);
+  for (const job of jobs) {
+    await job;
+    t.ok(pool.running <= 2);
+  }
+  await waitFor(() => pool.running === 0, { what: 'the last copy' });
 });
 
-t.test('a thread that dies fails its own job, removes its target, and the next job gets a new one', async (t) => {
-  const dir = scratch(t, {
-    source: 'abc',
-    'dies.mjs': `
-      import { parentPort } from 'node:worker_threads';
-      import { writeFileSync } from 'node:fs';
-      parentPort.on('message', (order) => {
-        if (!order.sourcePath.endsWith('deadly')) {
-          parentPort.postMessage({ type: 'done', sha256: 'x', sizeBytes: 0 });
-          return;
-        }
-        writeFileSync(order.targetPath, 'half');
-        Atomics.store(new Int32Array(order.flags), 1, 1);
-        throw new Error('out of luck');
-      });`,
-  });
-  const pool = openPool(t, { workers: 1, script: pathToFileURL(join(dir, 'dies.mjs')) });
+t.test('progress adds up to what was copied, and is told while it runs', async (t) => {
+  const dir = scratch(t, { source: '' });
+  const sourcePath = join(dir, 'source');
+  truncateSync(sourcePath, 256 * MEBIBYTE);
+  const pool = openPool(t);
+  const told: number[] = [];
+  const { sizeBytes } = await pool.copy(
+    { sourcePath, sizeBytes: null, targetPath: null },
+    { onProgress: (bytes) => told.push(bytes) },
+  );
+  t.equal(sizeBytes, 256 * MEBIBYTE);
+  t.equal(
+    told.reduce((sum, bytes) => sum + bytes, 0),
+    256 * MEBIBYTE,
+  );
+  t.ok(told.length > 1, `${told.length} times`);
+});
+
+t.test('bytes beyond what may be on their way to the disk arrive too', async (t) => {
+  const content = randomBytes(70 * MEBIBYTE + 17);
+  const dir = scratch(t, { source: content });
   const targetPath = join(dir, 'target');
-  const deadly = pool.copy({ sourcePath: join(dir, 'deadly'), sizeBytes: null, targetPath });
-  const queued = pool.copy({ sourcePath: join(dir, 'source'), sizeBytes: null, targetPath: null });
-  await t.rejects(deadly, { code: 'BACKUPFAILED', message: /thread died: out of luck/, details: { reason: 'died' } });
-  t.notOk(existsSync(targetPath));
-  t.same(await queued, { sha256: 'x', sizeBytes: 0 });
+  const copied = await openPool(t).copy({ sourcePath: join(dir, 'source'), sizeBytes: null, targetPath });
+  t.same(copied, { sha256: sha256(content), sizeBytes: content.length });
+  t.ok(readFileSync(targetPath).equals(content));
+  t.equal(statSync(targetPath).mode & 0o777, 0o600);
 });
 
 t.test('a file that shrinks while it is copied fails with both sizes and leaves no target', async (t) => {
@@ -130,12 +136,12 @@ t.test('close cancels what runs and waits, removes unfinished targets, and refus
   const outcomes = Promise.allSettled(Array.from({ length: 5 }, (_, n) => pool.copy(request(n))));
   await pool.close();
   for (const outcome of await outcomes) t.match(outcome, { status: 'rejected', reason: { code: 'CANCELLED' } });
-  t.equal(pool.threads, 0);
+  t.equal(pool.running, 0);
   t.same(readdirSync(dir), ['source']);
   await t.rejects(pool.copy(request(9)), { code: 'CANCELLED' });
 });
 
-t.test('memory stays at the chunks of the threads, whatever the size of the file', async (t) => {
+t.test('memory stays at a chunk for each copy, whatever the size of the file', async (t) => {
   const sourcePath = join(scratch(t, { source: '' }), 'source');
   truncateSync(sourcePath, 512 * MEBIBYTE);
   const pool = openPool(t, { workers: 2 });
@@ -147,27 +153,48 @@ t.test('memory stays at the chunks of the threads, whatever the size of the file
   }, 5);
   await jobs();
   clearInterval(timer);
-  t.ok(most - before < 48 * MEBIBYTE, `${((most - before) / MEBIBYTE).toFixed(1)} MiB more for two threads and 1 GiB`);
+  t.ok(most - before < 48 * MEBIBYTE, `${((most - before) / MEBIBYTE).toFixed(1)} MiB more for two copies and 1 GiB`);
 });
 
-t.test('an idle pool keeps no process alive', async (t) => {
-  const sourcePath = join(scratch(t, { source: 'abc' }), 'source');
-  const module = new URL('../../src/storage/copy-pool.js', import.meta.url).href;
-  const script = `
-    import { CopyPool } from ${JSON.stringify(module)};
-    const { sha256 } = await new CopyPool().copy({ sourcePath: ${JSON.stringify(sourcePath)}, sizeBytes: 3, targetPath: null });
-    console.log(sha256);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const timer = setTimeout(() => child.kill('SIGKILL'), 8000);
-  const [code] = await once(child, 'exit');
-  clearTimeout(timer);
-  t.equal(code, 0);
+t.test('a process that ends while copies run ends at once, whichever way it ends', async (t) => {
+  const dir = scratch(t, { source: '' });
+  truncateSync(join(dir, 'source'), 64 * 1024 * MEBIBYTE);
+  const module = (name: string) => JSON.stringify(new URL(`../../src/${name}`, import.meta.url).href);
+  const start = `
+    const { nativeFiles } = await import(${module('engine/index.js')});
+    const { CopyPool } = await import(${module('storage/copy-pool.js')});
+    const pool = new CopyPool(nativeFiles.copy);
+    const request = { sourcePath: ${JSON.stringify(join(dir, 'source'))}, sizeBytes: null, targetPath: null };
+    const begun = () => new Promise((resolve) => void pool.copy(request, { onProgress: resolve }).catch(() => {}));
+    await begun();`;
+  const ends = {
+    'process.exit': [`${start} process.exit(7);`, 7],
+    'an uncaught error': [`${start} setImmediate(() => { throw new Error('unlucky'); });`, 1],
+    'the end of what there is to do': [`${start} await pool.close();`, 0],
+    'a worker thread that is ended': [
+      `import { Worker } from 'node:worker_threads';
+       import { once } from 'node:events';
+       const program = ${JSON.stringify(`${start} (await import('node:worker_threads')).parentPort.postMessage('begun');`)};
+       const worker = new Worker(new URL('data:text/javascript,' + encodeURIComponent(program)));
+       await once(worker, 'message');
+       await worker.terminate();`,
+      0,
+    ],
+  } as const;
+  for (const [how, [script, expected]] of Object.entries(ends)) {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const said = text(child.stderr);
+    const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+    const [code, signal] = await once(child, 'exit');
+    clearTimeout(timer);
+    t.same([code, signal], [expected, null], `${how}: ${await said}`);
+  }
 });
 
 function openPool(t: Test, options: CopyPoolOptions = {}): CopyPool {
-  const pool = new CopyPool(options);
+  const pool = new CopyPool(nativeFiles.copy, options);
   t.teardown(() => pool.close());
   return pool;
 }

@@ -20,7 +20,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { CairnError } from '../../src/base/errors.js';
 import { sha256 } from '../../src/base/hash.js';
-import { fileSizes } from '../../src/engine/index.js';
+import { nativeFiles } from '../../src/engine/index.js';
 import { openLocalStore } from '../../src/storage/local-store.js';
 import { recode } from '../../src/storage/storage-error.js';
 import type { Store } from '../../src/storage/store.js';
@@ -34,15 +34,18 @@ const fileKey = (hash: string) => `files/${hash.slice(0, 2)}/${hash}`;
 t.test('conforms', async (t) => storeConformance(t, (t) => openStore(t)));
 
 t.test('conforms when sizes are asked for one by one', async (t) =>
-  storeConformance(t, (t) => openLocalStore(scratch(t))),
+  storeConformance(t, (t) => openLocalStore(scratch(t), { files: nativeFiles })),
 );
 
 t.test('a missing directory is an error unless it may be made; a file in its place always is', async (t) => {
   const dir = scratch(t, { file: '' });
-  await t.rejects(openLocalStore(join(dir, 'absent')), { code: 'BACKUPFAILED', details: { errno: 'ENOENT' } });
-  await t.rejects(openLocalStore(join(dir, 'file')), { code: 'BACKUPFAILED' });
-  await t.rejects(openLocalStore(join(dir, 'file'), { create: true }), { code: 'BACKUPFAILED' });
-  const store = await openLocalStore(join(dir, 'a/b'), { create: true });
+  await t.rejects(openLocalStore(join(dir, 'absent'), { files: nativeFiles }), {
+    code: 'BACKUPFAILED',
+    details: { errno: 'ENOENT' },
+  });
+  await t.rejects(openLocalStore(join(dir, 'file'), { files: nativeFiles }), { code: 'BACKUPFAILED' });
+  await t.rejects(openLocalStore(join(dir, 'file'), { files: nativeFiles, create: true }), { code: 'BACKUPFAILED' });
+  const store = await openLocalStore(join(dir, 'a/b'), { files: nativeFiles, create: true });
   t.equal(lstatSync(join(dir, 'a/b')).mode & 0o777, 0o700);
   await store.close();
 });
@@ -66,8 +69,9 @@ t.test('a put that was killed leaves nothing visible, and the sweep removes it',
   const root = scratch(t);
   const module = (name: string) => JSON.stringify(new URL(`../../src/${name}`, import.meta.url).href);
   const script = `
+    import { nativeFiles } from ${module('engine/index.js')};
     import { openLocalStore } from ${module('storage/local-store.js')};
-    const store = await openLocalStore(${JSON.stringify(root)});
+    const store = await openLocalStore(${JSON.stringify(root)}, { files: nativeFiles });
     const die = () => { process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}); };
     await store.put('backups/00000001.json', Buffer.from('x'), { beforeVisible: die });`;
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: 'inherit' });
@@ -184,7 +188,7 @@ t.test(
 
 t.test('a read-only file system reads, refuses to write and says so', { skip: !isRoot && 'needs root' }, async (t) => {
   const root = mount(t, 'size=4m');
-  const writable = await openLocalStore(root);
+  const writable = await openLocalStore(root, { files: nativeFiles });
   await writable.put('x', Buffer.from('abc'));
   await writable.close();
   execFileSync('mount', ['-o', 'remount,ro', root]);
@@ -223,7 +227,7 @@ t.test('a failure can be told under the code of the operation, specific codes st
 });
 
 async function openStore(t: Test, root = scratch(t)): Promise<Store> {
-  const store = await openLocalStore(root, { sizesOf: fileSizes });
+  const store = await openLocalStore(root, { files: nativeFiles });
   t.teardown(() => store.close());
   return store;
 }

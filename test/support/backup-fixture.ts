@@ -8,7 +8,7 @@ import { openBackupService } from '../../src/backup/open.js';
 import type { RestoreRecord } from '../../src/backup/records.js';
 import type { BackupService, CreateOptions, RestoreOptions } from '../../src/backup/service.js';
 import { systemClock, type WallClock } from '../../src/base/clock.js';
-import { acquireFileLock, openDatabase } from '../../src/engine/index.js';
+import { acquireFileLock, nativeFiles, openDatabase } from '../../src/engine/index.js';
 import type { OpenOptions } from '../../src/engine/types.js';
 import { correctPosition } from '../../src/keyspace/correct-position.js';
 import type { Keyspace } from '../../src/keyspace/keyspace.js';
@@ -84,7 +84,7 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
   const backup = await openBackupService({
     directory,
     live: keyspace,
-    store: await openLocalStore(repository, { create: true }),
+    store: await openLocalStore(repository, { files: nativeFiles, create: true }),
     restoreDirectory: join(dir, 'restores'),
     scratchDirectory: join(dir, 'scratch'),
     settings: {

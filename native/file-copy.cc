@@ -1,0 +1,194 @@
+#include "file-copy.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+namespace cairn {
+namespace {
+
+using Kind = FileCopyOutcome::Kind;
+using Side = FileCopyOutcome::Side;
+
+constexpr mode_t kFileMode = 0600;
+// What is handed to the disk at once, and how much of one file may be on its way there: more would hold back the write-ahead
+// log's own syncs on the same disk, and fill the memory with what is not written yet.
+constexpr int64_t kWriteBehindBytes = 1 << 20;
+constexpr int64_t kOnTheWayBytes = 32 << 20;
+
+struct Failure {
+  Kind kind;
+  Side side;
+  int error;
+  const char* call;
+};
+
+[[noreturn]] void Fail(Side side, const char* call) { throw Failure{Kind::kSystem, side, errno, call}; }
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number = -1) : number_(number) {}
+  ~Descriptor() {
+    if (number_ >= 0) close(number_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int number() const { return number_; }
+
+ private:
+  const int number_;
+};
+
+// Calls again what a signal interrupted.
+template <typename Call>
+auto Uninterrupted(Call call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+int SyncWhole(int descriptor) {
+#ifdef F_FULLFSYNC
+  if (fcntl(descriptor, F_FULLFSYNC) == 0) return 0;
+#endif
+  return fsync(descriptor);
+}
+
+// Starts the writing of what is in the page cache; false where the system or the file system has no such thing.
+bool WriteBehind(int descriptor, int64_t from, int64_t to) {
+#ifdef SYNC_FILE_RANGE_WRITE
+  const auto none = [] { return errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP; };
+  if (Uninterrupted([&] { return sync_file_range(descriptor, from, to - from, SYNC_FILE_RANGE_WRITE); }) != 0) {
+    if (none()) return false;
+    Fail(Side::kTarget, "sync_file_range");
+  }
+  // An error of an earlier write is told here, once, and not by the fsync after it.
+  const int64_t older = from - kOnTheWayBytes;
+  if (older >= 0 && Uninterrupted([&] {
+        return sync_file_range(descriptor, older, to - from, SYNC_FILE_RANGE_WAIT_BEFORE);
+      }) != 0) {
+    Fail(Side::kTarget, "sync_file_range");
+  }
+  return true;
+#else
+  (void)from, (void)to;
+  (void)descriptor;
+  return false;
+#endif
+}
+
+class Copy {
+ public:
+  Copy(const FileCopyOrder& order, const FileCopyControl& control, FileCopyOutcome* outcome)
+      : order_(order), control_(control), outcome_(*outcome) {}
+
+  void Run() {
+    const Descriptor source(OpenSource());
+    const Descriptor target(order_.target.empty() ? -1 : OpenTarget());
+    created_ = target.number() >= 0;
+    try {
+      Move(source.number(), target.number());
+      if (created_ && SyncWhole(target.number()) != 0) Fail(Side::kTarget, "fsync");
+    } catch (...) {
+      // Swept later where it cannot be removed; the first error is the one to report.
+      if (created_) (void)unlink(order_.target.c_str());
+      throw;
+    }
+  }
+
+ private:
+  // Never a symbolic link, a pipe or a device, whatever a hostile repository holds.
+  int OpenSource() {
+    const int number = Uninterrupted(
+        [&] { return open(order_.source.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC); });
+    if (number < 0) Fail(Side::kSource, "open");
+    struct stat stats;
+    const bool known = fstat(number, &stats) == 0;
+    if (known && S_ISREG(stats.st_mode)) return number;
+    const Failure failure = known ? Failure{Kind::kNotAFile, Side::kSource, S_ISDIR(stats.st_mode) ? EISDIR : 0, "open"}
+                                  : Failure{Kind::kSystem, Side::kSource, errno, "fstat"};
+    close(number);
+    throw failure;
+  }
+
+  int OpenTarget() {
+    const int number = Uninterrupted(
+        [&] { return open(order_.target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, kFileMode); });
+    if (number < 0) Fail(Side::kTarget, "open");
+    return number;
+  }
+
+  void Move(int source, int target) {
+#ifdef POSIX_FADV_SEQUENTIAL
+    (void)posix_fadvise(source, 0, 0, POSIX_FADV_SEQUENTIAL);
+#endif
+    const std::unique_ptr<char[]> chunk(new char[order_.chunk_bytes]);
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> digest(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+    bool hashed = digest != nullptr && EVP_DigestInit_ex(digest.get(), EVP_sha256(), nullptr) == 1;
+    const int64_t wanted = order_.size_bytes < 0 ? INT64_MAX : order_.size_bytes;
+    while (outcome_.bytes < wanted) {
+      if (control_.cancel->load() != 0 || control_.stopping->load()) throw Failure{Kind::kCancelled, Side::kNone, 0, ""};
+      const size_t ask = static_cast<size_t>(std::min<int64_t>(order_.chunk_bytes, wanted - outcome_.bytes));
+      const ssize_t length = Uninterrupted([&] { return pread(source, chunk.get(), ask, outcome_.bytes); });
+      if (length < 0) Fail(Side::kSource, "read");
+      if (length == 0) break;
+      hashed = hashed && EVP_DigestUpdate(digest.get(), chunk.get(), length) == 1;
+      if (target >= 0) Write(target, chunk.get(), length);
+      outcome_.bytes += length;
+      control_.copied->store(outcome_.bytes);
+    }
+    if (outcome_.bytes < wanted && order_.size_bytes >= 0) throw Failure{Kind::kShort, Side::kSource, 0, "read"};
+    unsigned char bytes[EVP_MAX_MD_SIZE];
+    unsigned int size = 0;
+    hashed = hashed && EVP_DigestFinal_ex(digest.get(), bytes, &size) == 1;
+    if (!hashed) throw Failure{Kind::kSystem, Side::kNone, ENOMEM, "sha256"};
+    outcome_.sha256.assign(reinterpret_cast<const char*>(bytes), size);
+  }
+
+  // At outcome_.bytes.
+  void Write(int target, const char* bytes, ssize_t length) {
+    for (ssize_t written = 0; written < length;) {
+      const ssize_t more = Uninterrupted(
+          [&] { return pwrite(target, bytes + written, length - written, outcome_.bytes + written); });
+      if (more < 0) Fail(Side::kTarget, "write");
+      written += more;
+    }
+    const int64_t end = outcome_.bytes + length;
+    if (!writes_behind_ || end - handed_over_ < kWriteBehindBytes) return;
+    writes_behind_ = WriteBehind(target, handed_over_, end);
+    handed_over_ = end;
+  }
+
+  const FileCopyOrder& order_;
+  const FileCopyControl& control_;
+  FileCopyOutcome& outcome_;
+  bool created_ = false;
+  bool writes_behind_ = true;
+  int64_t handed_over_ = 0;
+};
+
+}  // namespace
+
+FileCopyOutcome CopyFile(const FileCopyOrder& order, const FileCopyControl& control) {
+  FileCopyOutcome outcome;
+  try {
+    Copy(order, control, &outcome).Run();
+  } catch (const Failure& failure) {
+    outcome.kind = failure.kind;
+    outcome.side = failure.side;
+    outcome.error = failure.error;
+    outcome.call = failure.call;
+  } catch (const std::bad_alloc&) {
+    outcome.kind = Kind::kSystem;
+    outcome.error = ENOMEM;
+    outcome.call = "malloc";
+  }
+  return outcome;
+}
+
+}  // namespace cairn

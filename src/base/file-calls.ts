@@ -1,0 +1,57 @@
+/**
+ * What is done with whole files outside the event loop, by the addon: handed to the stores, which do not know it. The bytes
+ * never come into JavaScript.
+ */
+
+export interface FileCalls {
+  /**
+   * In bytes, in the order of the paths: -1 for a directory, NaN for what is missing, not a regular file (a link, which is not
+   * followed) or cannot be looked at. Paths have no NUL.
+   */
+  sizes(paths: readonly string[]): Promise<Float64Array>;
+  /**
+   * Copies or hashes a file in one pass over its bytes, on a thread of its own with lower priority than the event loop. Resolves
+   * when the target's bytes are synced (its directory is the caller's to sync), or with why there is no target.
+   */
+  copy(order: FileCopy): Promise<CopyOutcome>;
+}
+
+export interface CopyRequest {
+  /** A regular file; links are not followed. */
+  sourcePath: string;
+  /** Copy this many bytes from the start; null: the whole file. */
+  sizeBytes: number | null;
+  /** A file that must not exist, made for the owner alone (0600); null only hashes. */
+  targetPath: string | null;
+}
+
+export interface FileCopy extends CopyRequest {
+  /** The unit of read, hash and write: the memory of one copy. */
+  chunkBytes: number;
+  /** A CopyControl. */
+  control: BigInt64Array;
+}
+
+/** The slots of a copy's control, for Atomics. */
+export const COPY_CANCEL = 0;
+export const COPY_BYTES = 1;
+
+/** Shared with the thread while a copy runs: [not 0: stop between two chunks, bytes copied so far]. */
+export function newCopyControl(): BigInt64Array {
+  return new BigInt64Array(2);
+}
+
+/** short: the source ended before sizeBytes. */
+export type CopyFailureKind = 'system' | 'short' | 'not-a-file' | 'cancelled';
+
+export interface CopyFailure {
+  kind: CopyFailureKind;
+  side: 'source' | 'target' | null;
+  /** The system's code, e.g. ENOSPC. */
+  errno: string | null;
+  message: string;
+  /** Bytes that were copied before it failed. */
+  copiedBytes: number;
+}
+
+export type CopyOutcome = { kind: 'done'; sha256: string; sizeBytes: number } | CopyFailure;
