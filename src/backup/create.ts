@@ -33,7 +33,7 @@ import { type Cut, type CutFile, takeCut } from './cut.js';
 import type { DataDirectory } from './data-directory.js';
 import { collectGarbage } from './garbage.js';
 import type { Operation } from './operations.js';
-import { forEachAtOnce } from './parallel.js';
+import { forEachAtOnce, largestFirst } from './parallel.js';
 import type { Repository } from './repository.js';
 import { requireSpace } from './space.js';
 import type { TableHashes } from './table-hashes.js';
@@ -249,26 +249,30 @@ async function storeFiles(
   operation.phase = 'copy';
   operation.bytesTotal = bytesToCopy;
   let storedBytes = 0;
-  await forEachAtOnce(COPIES_AT_ONCE, missing, async (file) => {
-    operation.checkpoint();
-    const options = {
-      signal: operation.signal,
-      onProgress: operation.progress,
-    };
-    const result = await repository.store.putFile(file.path, file.sizeBytes, fileKey, {
-      ...options,
-      replace: (hash: string) => damaged.has(hash),
-    });
-    if (file.sha256 !== null && file.sha256 !== result.sha256) throw rotten(file, result.sha256);
-    if (file.table && file.sha256 === null) await tableHashes.set(file.path, result.sha256);
-    if (result.stored) storedBytes += result.sizeBytes;
-    files.push({
-      name: file.name,
-      size: result.sizeBytes,
-      sha256: result.sha256,
-    });
-    await faultPoint('file-copied');
-  });
+  await forEachAtOnce(
+    COPIES_AT_ONCE,
+    largestFirst(missing, (file) => file.sizeBytes),
+    async (file) => {
+      operation.checkpoint();
+      const options = {
+        signal: operation.signal,
+        onProgress: operation.progress,
+      };
+      const result = await repository.store.putFile(file.path, file.sizeBytes, fileKey, {
+        ...options,
+        replace: (hash: string) => damaged.has(hash),
+      });
+      if (file.sha256 !== null && file.sha256 !== result.sha256) throw rotten(file, result.sha256);
+      if (file.table && file.sha256 === null) await tableHashes.set(file.path, result.sha256);
+      if (result.stored) storedBytes += result.sizeBytes;
+      files.push({
+        name: file.name,
+        size: result.sizeBytes,
+        sha256: result.sha256,
+      });
+      await faultPoint('file-copied');
+    },
+  );
   files.sort((a, b) => (a.name < b.name ? -1 : 1));
   return { list: { files }, storedBytes };
 }

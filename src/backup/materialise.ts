@@ -17,7 +17,7 @@ import type { KeyspaceKind, KnownPosition, Position } from '../keyspace/port.js'
 import { survey } from '../keyspace/survey.js';
 import { StoreObjectMissing } from '../storage/store.js';
 import type { Operation } from './operations.js';
-import { forEachAtOnce } from './parallel.js';
+import { forEachAtOnce, largestFirst } from './parallel.js';
 import { replaySteps } from './replay.js';
 import type { Repository } from './repository.js';
 import { filesBytes, replayBytes, type Source } from './source.js';
@@ -105,36 +105,40 @@ async function copyFiles(
     sha256: string;
     size: number;
   }[] = [];
-  await forEachAtOnce(COPIES_AT_ONCE, source.list.files, async (file) => {
-    operation.checkpoint();
-    const key = fileKey(file.sha256);
-    try {
-      const { sha256, sizeBytes } = await context.repository.store.getFile(key, join(path, file.name), {
-        signal: operation.signal,
-        onProgress: operation.progress,
-      });
-      if (sizeBytes !== file.size) {
-        damaged.push({
-          ...file,
-          verdict: 'size',
-          text: `${file.name} (${key}) has ${sizeBytes} bytes instead of ${file.size}`,
+  await forEachAtOnce(
+    COPIES_AT_ONCE,
+    largestFirst(source.list.files, ({ size }) => size),
+    async (file) => {
+      operation.checkpoint();
+      const key = fileKey(file.sha256);
+      try {
+        const { sha256, sizeBytes } = await context.repository.store.getFile(key, join(path, file.name), {
+          signal: operation.signal,
+          onProgress: operation.progress,
         });
-      } else if (sha256 !== file.sha256) {
+        if (sizeBytes !== file.size) {
+          damaged.push({
+            ...file,
+            verdict: 'size',
+            text: `${file.name} (${key}) has ${sizeBytes} bytes instead of ${file.size}`,
+          });
+        } else if (sha256 !== file.sha256) {
+          damaged.push({
+            ...file,
+            verdict: 'corrupt',
+            text: `${file.name} (${key}) has SHA-256 ${sha256}`,
+          });
+        }
+      } catch (error) {
+        if (!(error instanceof StoreObjectMissing)) throw error;
         damaged.push({
           ...file,
-          verdict: 'corrupt',
-          text: `${file.name} (${key}) has SHA-256 ${sha256}`,
+          verdict: 'missing',
+          text: `${file.name} (${key}) is missing`,
         });
       }
-    } catch (error) {
-      if (!(error instanceof StoreObjectMissing)) throw error;
-      damaged.push({
-        ...file,
-        verdict: 'missing',
-        text: `${file.name} (${key}) is missing`,
-      });
-    }
-  });
+    },
+  );
   if (damaged.length === 0) return;
   const error = damage(source.id, damaged);
   error.details.verdicts = damaged.map(({ name, size, sha256, verdict }) => ({

@@ -22,3 +22,8 @@ export async function forEachAtOnce<T>(
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
   if (failure !== null) throw (failure as { error: unknown }).error;
 }
+
+/** In the order in which few lanes are done soonest: the longest first, so that none is left alone with it at the end. */
+export function largestFirst<T>(items: readonly T[], sizeOf: (item: T) => number): T[] {
+  return [...items].sort((a, b) => sizeOf(b) - sizeOf(a));
+}

@@ -9,7 +9,7 @@ import { type BackupState, type FileList, fileKey, type Manifest } from '../form
 import { StoreObjectMissing } from '../storage/store.js';
 import type { BackupEntry } from './catalog.js';
 import type { Operation } from './operations.js';
-import { forEachAtOnce } from './parallel.js';
+import { forEachAtOnce, largestFirst } from './parallel.js';
 import type { FileVerdict, VerifyMode } from './records.js';
 import type { Repository } from './repository.js';
 import { isSegmentDamage, proveRecords, readKnownSegment } from './segment-object.js';
@@ -250,10 +250,14 @@ async function judgeFiles(
   if (mode === 'FULL') {
     const bytes = (some: Iterable<{ size: number }>) => [...some].reduce((sum, { size }) => sum + size, 0);
     operation.progress(bytes(files) - bytes(toRead.values()));
-    await forEachAtOnce(CHECKS_AT_ONCE, [...toRead], async ([name, file]) => {
-      operation.checkpoint();
-      checked.set(name, await judgeContent(repository, file, operation));
-    });
+    await forEachAtOnce(
+      CHECKS_AT_ONCE,
+      largestFirst([...toRead], ([, { size }]) => size),
+      async ([name, file]) => {
+        operation.checkpoint();
+        checked.set(name, await judgeContent(repository, file, operation));
+      },
+    );
   }
   return names.map((name) => checked.get(name) as Judgement);
 }
