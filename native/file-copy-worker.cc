@@ -36,6 +36,7 @@ class FileCopyWorker : public Worker {
     static_assert(sizeof(std::atomic<int64_t>) == sizeof(int64_t) && std::atomic<int64_t>::is_always_lock_free);
     control_.cancel = reinterpret_cast<std::atomic<int64_t>*>(slots);
     control_.copied = reinterpret_cast<std::atomic<int64_t>*>(slots + 1);
+    control_.rest = reinterpret_cast<std::atomic<int64_t>*>(slots + 2);
     control_.stopping = &environment_->stopping;
     napi_create_reference(env_, info[4], 1, &slots_);
   }
@@ -70,7 +71,7 @@ class FileCopyWorker : public Worker {
 
 }  // namespace
 
-// copyFile(source, target or null, sizeBytes below 0 for all, chunkBytes, control: BigInt64Array [cancel, bytes copied]): what came of
+// copyFile(source, target or null, sizeBytes below 0 for all, chunkBytes, control: BigInt64Array [cancel, bytes copied, rest]): what came of
 // it, {kind, side, errno, call, bytes, sha256}; it does not reject for anything that a file system can do.
 Napi::Value QueueFileCopy(const Napi::CallbackInfo& info) {
   return Worker::QueueInBackground(info.Env(), std::make_unique<FileCopyWorker>(info));

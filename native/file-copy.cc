@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <memory>
+#include <thread>
 
 namespace cairn {
 namespace {
@@ -20,6 +22,8 @@ constexpr mode_t kFileMode = 0600;
 // log's own syncs on the same disk, and fill the memory with what is not written yet.
 constexpr int64_t kWriteBehindBytes = 1 << 20;
 constexpr int64_t kOnTheWayBytes = 32 << 20;
+// However long a chunk took: a cancel waits for no more.
+constexpr std::chrono::milliseconds kLongestRest(50);
 
 struct Failure {
   Kind kind;
@@ -133,6 +137,7 @@ class Copy {
     const int64_t wanted = order_.size_bytes < 0 ? INT64_MAX : order_.size_bytes;
     while (outcome_.bytes < wanted) {
       if (control_.cancel->load() != 0 || control_.stopping->load()) throw Failure{Kind::kCancelled, Side::kNone, 0, ""};
+      const auto begun = std::chrono::steady_clock::now();
       const size_t ask = static_cast<size_t>(std::min<int64_t>(order_.chunk_bytes, wanted - outcome_.bytes));
       const ssize_t length = Uninterrupted([&] { return pread(source, chunk.get(), ask, outcome_.bytes); });
       if (length < 0) Fail(Side::kSource, "read");
@@ -141,6 +146,7 @@ class Copy {
       if (target >= 0) Write(target, chunk.get(), length);
       outcome_.bytes += length;
       control_.copied->store(outcome_.bytes);
+      Rest(std::chrono::steady_clock::now() - begun);
     }
     if (outcome_.bytes < wanted && order_.size_bytes >= 0) throw Failure{Kind::kShort, Side::kSource, 0, "read"};
     unsigned char bytes[EVP_MAX_MD_SIZE];
@@ -148,6 +154,12 @@ class Copy {
     hashed = hashed && EVP_DigestFinal_ex(digest.get(), bytes, &size) == 1;
     if (!hashed) throw Failure{Kind::kSystem, Side::kNone, ENOMEM, "sha256"};
     outcome_.sha256.assign(reinterpret_cast<const char*>(bytes), size);
+  }
+
+  // Two cores may be two threads of one: what is busy here slows down who is busy there, whatever the priorities are.
+  void Rest(std::chrono::steady_clock::duration worked) {
+    const int64_t percent = control_.rest->load();
+    if (percent > 0) std::this_thread::sleep_for(std::min<decltype(worked)>(worked * percent / 100, kLongestRest));
   }
 
   // At outcome_.bytes.

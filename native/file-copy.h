@@ -25,6 +25,7 @@ struct FileCopyOrder {
 struct FileCopyControl {
   std::atomic<int64_t>* cancel;  // not 0: stop between two chunks
   std::atomic<int64_t>* copied;  // bytes so far
+  std::atomic<int64_t>* rest;    // percent of the time of its work for which it rests after each chunk
   const std::atomic<bool>* stopping;
 };
 

@@ -35,10 +35,14 @@ export interface FileCopy extends CopyRequest {
 /** The slots of a copy's control, for Atomics. */
 export const COPY_CANCEL = 0;
 export const COPY_BYTES = 1;
+export const COPY_REST = 2;
 
-/** Shared with the thread while a copy runs: [not 0: stop between two chunks, bytes copied so far]. */
+/**
+ * Shared with the thread while a copy runs: [not 0: stop between two chunks, bytes copied so far, percent of the time of its work
+ * for which it rests after each chunk].
+ */
 export function newCopyControl(): BigInt64Array {
-  return new BigInt64Array(2);
+  return new BigInt64Array(3);
 }
 
 /** short: the source ended before sizeBytes. */

@@ -117,7 +117,7 @@ export interface Addon {
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
   /** The paths, each ended by NUL. */
   fileSizes(paths: Buffer): Promise<Float64Array>;
-  /** sizeBytes below 0: all; control: [not 0 cancels, bytes copied]; errno 0: none. */
+  /** sizeBytes below 0: all; control: newCopyControl; errno 0: none. */
   copyFile(
     source: string,
     target: string | null,

@@ -5,10 +5,12 @@
  *   queued ──▶ running ──▶ done | failed
  *      └── abort ──┴──▶ CANCELLED (a running one answers once it has stopped and removed its target)
  */
+import { availableParallelism } from 'node:os';
 import { CairnError } from '../base/errors.js';
 import {
   COPY_BYTES,
   COPY_CANCEL,
+  COPY_REST,
   type CopyFailure,
   type CopyRequest,
   type FileCalls,
@@ -22,6 +24,8 @@ export interface CopyPoolOptions {
   workers?: number;
   /** The unit of read, hash and write: small enough for a processor's cache. */
   chunkBytes?: number;
+  /** How busy the event loop is, from 0 to 1, since it was asked last. */
+  load?: () => number;
 }
 
 interface Job {
@@ -42,6 +46,7 @@ export class CopyPool {
   readonly #copy: FileCalls['copy'];
   readonly #workers: number;
   readonly #chunkBytes: number;
+  readonly #load: () => number;
   readonly #running = new Set<Job>();
   readonly #queue: Job[] = [];
   readonly #unsettled = new Set<Promise<unknown>>();
@@ -52,6 +57,7 @@ export class CopyPool {
     this.#copy = copy;
     this.#workers = options.workers ?? 2;
     this.#chunkBytes = options.chunkBytes ?? 256 * 1024;
+    this.#load = options.load ?? eventLoopLoad(this.#workers);
   }
 
   /** Copies that run now. */
@@ -111,7 +117,7 @@ export class CopyPool {
       void this.#run(job);
     }
     if (this.#running.size > 0) {
-      this.#progress ??= setInterval(() => this.#tellAll(), PROGRESS_INTERVAL_MS);
+      this.#progress ??= setInterval(() => this.#look(), PROGRESS_INTERVAL_MS);
     } else if (this.#progress !== null) {
       clearInterval(this.#progress);
       this.#progress = null;
@@ -138,9 +144,31 @@ export class CopyPool {
     this.#dispatch();
   }
 
-  #tellAll(): void {
-    for (const job of this.#running) tell(job);
+  #look(): void {
+    const rest = restPercent(this.#load());
+    for (const job of this.#running) {
+      tell(job);
+      if (job.options.gentle === true) Atomics.store(job.control, COPY_REST, BigInt(rest));
+    }
   }
+}
+
+/** What the event loop does is for clients, nearly all of it, while large files are copied: for small ones nobody rests. */
+function eventLoopLoad(workers: number): () => number {
+  // With a core for each there is nothing to take from clients.
+  if (availableParallelism() > workers + 1) return () => 0;
+  let last = performance.eventLoopUtilization();
+  return () => {
+    const now = performance.eventLoopUtilization();
+    const { utilization } = performance.eventLoopUtilization(now, last);
+    last = now;
+    return utilization;
+  };
+}
+
+/** Percent of the time of its work for which a gentle copy rests: none while the event loop has time; it never gets less than a tenth. */
+function restPercent(load: number): number {
+  return Math.round(900 * Math.min(1, Math.max(0, (load - 0.25) / 0.5)));
 }
 
 function tell(job: Job): void {

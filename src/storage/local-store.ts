@@ -228,7 +228,10 @@ export class LocalStore implements Store {
   ): Promise<Digested & { key: string; stored: boolean }> {
     assert(Number.isSafeInteger(sizeBytes) && sizeBytes >= 0, `a file cannot have ${sizeBytes} bytes`);
     const temporary = temporaryPath(this.location);
-    const copied = await this.#pool.copy({ sourcePath, sizeBytes, targetPath: temporary }, options);
+    const copied = await this.#pool.copy(
+      { sourcePath, sizeBytes, targetPath: temporary },
+      { ...options, gentle: true },
+    );
     try {
       options.signal?.throwIfAborted();
       const key = keyFor(copied.sha256);
@@ -248,7 +251,7 @@ export class LocalStore implements Store {
   }
 
   async hash(key: string, options: TransferOptions = {}): Promise<Digested> {
-    return this.#transfer(key, null, options);
+    return this.#transfer(key, null, { ...options, gentle: true });
   }
 
   async freeBytes(): Promise<number | null> {

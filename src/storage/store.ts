@@ -30,6 +30,8 @@ export interface TransferOptions {
   signal?: AbortSignal;
   /** Called with bytes moved since the last call. */
   onProgress?: (bytes: number) => void;
+  /** Nobody waits for it with more right than clients for theirs: it takes less of the machine while they keep it busy. */
+  gentle?: boolean;
 }
 
 export interface Digested {

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
+import { COPY_REST } from '../../src/base/file-calls.js';
 import { sha256 } from '../../src/base/hash.js';
 import { nativeFiles } from '../../src/engine/index.js';
 import { CopyPool, type CopyPoolOptions } from '../../src/storage/copy-pool.js';
@@ -73,6 +74,51 @@ t.test('bytes beyond what may be on their way to the disk arrive too', async (t)
   t.same(copied, { sha256: sha256(content), sizeBytes: content.length });
   t.ok(readFileSync(targetPath).equals(content));
   t.equal(statSync(targetPath).mode & 0o777, 0o600);
+});
+
+t.test('a gentle copy rests while the event loop is busy, and any other does not', async (t) => {
+  const dir = scratch(t, { source: '' });
+  const sourcePath = join(dir, 'source');
+  truncateSync(sourcePath, 64 * 1024 * MEBIBYTE);
+  const controls: BigInt64Array[] = [];
+  let load = 1;
+  const copy: typeof nativeFiles.copy = (order) => {
+    controls.push(order.control);
+    return nativeFiles.copy(order);
+  };
+  const pool = new CopyPool(copy, { load: () => load });
+  t.teardown(() => pool.close());
+  const request = { sourcePath, sizeBytes: null, targetPath: null };
+  const running = [pool.copy(request, { gentle: true }), pool.copy(request)].map((job) =>
+    t.rejects(job, { code: 'CANCELLED' }),
+  );
+  const rests = () => controls.map((control) => Number(Atomics.load(control, COPY_REST)));
+  const until = (rest: number) => waitFor(() => rests()[0] === rest, { what: `${rest} percent of rest` });
+  await until(900);
+  load = 0.5;
+  await until(450);
+  t.equal(rests()[1], 0);
+  load = 0.2;
+  await until(0);
+  await pool.close();
+  await Promise.all(running);
+});
+
+t.test('a copy that rests is cancelled at once, and loses nothing', async (t) => {
+  const content = randomBytes(3 * MEBIBYTE);
+  const dir = scratch(t, { source: content });
+  const pool = new CopyPool(nativeFiles.copy, { load: () => 1, chunkBytes: 4096 });
+  t.teardown(() => pool.close());
+  const request = { sourcePath: join(dir, 'source'), sizeBytes: null, targetPath: join(dir, 'target') };
+  t.equal((await pool.copy(request, { gentle: true })).sha256, sha256(content));
+  truncateSync(request.sourcePath, 1024 * MEBIBYTE);
+  const controller = new AbortController();
+  const second = pool.copy(
+    { ...request, targetPath: join(dir, 'second') },
+    { gentle: true, signal: controller.signal, onProgress: () => controller.abort() },
+  );
+  await t.rejects(second, { code: 'CANCELLED' });
+  t.notOk(existsSync(join(dir, 'second')));
 });
 
 t.test('a file that shrinks while it is copied fails with both sizes and leaves no target', async (t) => {
