@@ -36,7 +36,7 @@ inline rocksdb::Slice BytesOf(const Napi::Value& value) {
   return size == 0 ? rocksdb::Slice("", 0) : rocksdb::Slice(static_cast<const char*>(data), size);
 }
 
-// file-sizes.cc: fileSizes(paths, each ended by NUL): a Float64Array.
+// file-sizes.cc: fileSizes(root, keys below it, each ended by NUL): a Float64Array.
 Napi::Value FileSizes(const Napi::CallbackInfo& info);
 
 // file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.

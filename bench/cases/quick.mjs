@@ -7,6 +7,8 @@ import { compilePeer, fields, settle, startCairn, timeCommand, timed } from '../
 import { goal, median } from '../report.mjs';
 
 const files = 10_000;
+/** The first after a start also waits for the program itself: it is told apart. */
+const perRound = 5;
 
 export async function run({ dir, rounds, cold }) {
   const engine = compilePeer('backup-engine', dir);
@@ -21,7 +23,9 @@ export async function run({ dir, rounds, cold }) {
   const measured = { create_ms: create.ms, files: Number(fields(create.value).files), quick_ms: [], full_ms: [] };
   for (let round = 0; round < rounds; round += 1) {
     settle(cold);
-    measured.quick_ms.push((await timed(() => client.call('ADMIN.BACKUP', 'VERIFY', '1', 'QUICK'))).ms);
+    for (let nth = 0; nth < perRound; nth += 1) {
+      measured.quick_ms.push((await timed(() => client.call('ADMIN.BACKUP', 'VERIFY', '1', 'QUICK'))).ms);
+    }
     measured.full_ms.push((await timed(() => client.call('ADMIN.BACKUP', 'VERIFY', '1', 'FULL'))).ms);
   }
   client.disconnect();
@@ -33,10 +37,13 @@ export async function run({ dir, rounds, cold }) {
     columns: ['', 'time'],
     rows: [
       ['VERIFY QUICK', `${quick.toFixed(0)} ms`],
+      ['the first VERIFY QUICK after the start', `${measured.quick_ms[0].toFixed(0)} ms`],
       ['VERIFY FULL', `${median(measured.full_ms).toFixed(0)} ms`],
       ['the CREATE before', `${create.ms.toFixed(0)} ms`],
     ],
-    notes: [`Medians of ${rounds}; tables of a hundred bytes, adopted from a directory of another program.`],
+    notes: [
+      `Medians of ${rounds} rounds, QUICK ${perRound} times in each; tables of a hundred bytes, adopted from a directory of another program.`,
+    ],
     goals: [goal('VERIFY QUICK at 10,000 files: ms', quick, 50, 'less')],
     measured,
   };

@@ -143,8 +143,8 @@ export class Catalog {
       .map(([id, { value }]) => ({ id, state: value.state }));
   }
 
-  /** The file list of a backup; errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */
-  async fileList(entry: BackupEntry): Promise<FileList> {
+  /** The file list of a backup, read anew where `fresh` (memory may know what the disk has lost meanwhile); errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */
+  async fileList(entry: BackupEntry, options: { fresh?: boolean } = {}): Promise<FileList> {
     const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
     if (hash === null) {
       throw new CairnError(
@@ -152,12 +152,13 @@ export class Catalog {
         `backup ${entry.id}: neither its manifest nor its state says which files it has`,
       );
     }
-    return this.readList(hash, entry.id);
+    return this.readList(hash, entry.id, options);
   }
 
-  async readList(hash: string, id: number): Promise<FileList> {
+  async readList(hash: string, id: number, { fresh = false }: { fresh?: boolean } = {}): Promise<FileList> {
     const known = this.#lists.get(hash);
-    if (known !== undefined) return known;
+    if (known !== undefined && !fresh) return known;
+    this.#lists.delete(hash);
     const bytes = await this.#store.get(listKey(hash), MAX_LIST_BYTES).catch((error) => {
       if (!(error instanceof StoreObjectMissing)) throw error;
       throw new CairnError('BACKUPINCOMPLETE', `backup ${id}: its file list ${listKey(hash)} is missing`, {
@@ -174,7 +175,8 @@ export class Catalog {
     }
     let list: FileList;
     try {
-      list = decodeFileList(bytes);
+      // Bytes of the same hash say the same.
+      list = known ?? decodeFileList(bytes);
     } catch (error) {
       throw new CairnError(
         'BACKUPMANIFEST',

@@ -65,7 +65,8 @@ export interface CreateContext {
   versions: { cairn: string; rocksdb: string; node: string };
 }
 
-const COPIES_AT_ONCE = 2;
+/** More than are copied at once: the syncs of their names wait for the disk, not for a processor. */
+const COPIES_AT_ONCE = 8;
 const LOOKS_AT_ONCE = 16;
 
 /** Makes backup `id`; resolves when its manifest is durable. */
@@ -86,8 +87,7 @@ export async function createFull(
     const listHash = sha256(listBytes);
     const size = list.files.reduce((sum, file) => sum + file.size, 0);
     // One that is there and whole is shared; one that is missing or damaged is written (again).
-    repository.catalog.forgetList(listHash);
-    const shared = await repository.catalog.readList(listHash, id).catch(() => null);
+    const shared = await repository.catalog.readList(listHash, id, { fresh: true }).catch(() => null);
     if (shared === null) await repository.store.put(listKey(listHash), listBytes);
     operation.checkpoint();
 

@@ -260,7 +260,7 @@ export class BackupService {
     const entry = await resolveBackup(this.#parts.repository, reference);
     await this.#parts.repository.segments.refresh();
     return this.#parts.operations.start({ operation: 'verify', ids: [entry.id], exclusive: false }, (operation) =>
-      verifyBackup(verifyContext(this.#parts), currentEntry(this.#parts.repository, entry), mode, operation, new Map()),
+      verifyBackup(verifyContext(this.#parts), currentEntry(this.#parts.repository, entry), mode, operation),
     );
   }
 

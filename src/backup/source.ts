@@ -68,8 +68,7 @@ export async function sourceOfBackup(repository: Repository, entry: BackupEntry)
   const { catalog } = repository;
   const { id, manifest } = entry;
   if (manifest === null) throw entry.manifestError ?? notFound(id);
-  catalog.forgetList(manifest.list.sha256);
-  const list = await catalog.fileList(entry);
+  const list = await catalog.fileList(entry, { fresh: true });
   const { cut, span } = manifest;
   return holding(repository, {
     id,

@@ -232,8 +232,7 @@ async function build(
   if (entry === null || manifest == null) {
     throw new CairnError('BACKUPNOTFOUND', `backup ${base.id}, which the way to the target begins with, is gone`);
   }
-  repository.catalog.forgetList(base.list);
-  const list = await repository.catalog.fileList(entry);
+  const list = await repository.catalog.fileList(entry, { fresh: true });
   const isFull = manifest.type === 'full';
   const lastCommitOfBase = !isFull
     ? null

@@ -41,7 +41,7 @@ export async function verifyBackup(
   entry: BackupEntry,
   mode: VerifyMode,
   operation: Operation,
-  checked: CheckedObjects,
+  checked?: CheckedObjects,
 ): Promise<VerifyRecord> {
   const { clock } = context;
   const begunUs = clock.nowUs();
@@ -70,7 +70,7 @@ async function checkBackup(
   entry: BackupEntry,
   mode: VerifyMode,
   operation: Operation,
-  checked: CheckedObjects,
+  checked?: CheckedObjects,
 ): Promise<DeepCheck> {
   const failed = (error: CairnError): Check => ({
     error,
@@ -85,8 +85,7 @@ async function checkBackup(
     return failed(manifestError ?? new CairnError('BACKUPMANIFEST', `backup ${entry.id} has no readable manifest`));
   let list: FileList;
   try {
-    context.repository.catalog.forgetList(manifest.list.sha256);
-    list = await context.repository.catalog.fileList(entry);
+    list = await context.repository.catalog.fileList(entry, { fresh: true });
     requireAgreement(entry.id, manifest, list);
   } catch (error) {
     if (error instanceof CairnError) return failed(error);

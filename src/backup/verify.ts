@@ -5,7 +5,7 @@
  */
 import { CairnError } from '../base/errors.js';
 import { formatTime } from '../base/time.js';
-import { type BackupState, type FileList, fileKey, type Manifest } from '../format/index.js';
+import { type BackupState, type FileEntry, type FileList, fileKey, type Manifest } from '../format/index.js';
 import { StoreObjectMissing } from '../storage/store.js';
 import type { BackupEntry } from './catalog.js';
 import type { Operation } from './operations.js';
@@ -32,12 +32,13 @@ interface Judgement {
   text: string;
 }
 
-/** Hash results of one run, so that VERIFY ALL reads a shared object once. */
+/** What one run has found out, so that VERIFY ALL looks at a shared object once. */
 export type CheckedObjects = Map<string, Judgement>;
 
 const CHECKS_AT_ONCE = 4;
+const VALID: Judgement = { verdict: 'valid', text: '' };
 /** Files whose sizes are asked for together; a cancel waits for no more. */
-const SIZES_AT_ONCE = 2048;
+const SIZES_AT_ONCE = 16_384;
 /** Each is in memory while it is checked. */
 const SEGMENTS_AT_ONCE = 2;
 /** Segments are not named by their content; a verdict on one bears this in its place. */
@@ -49,13 +50,16 @@ export async function checkFiles(
   list: FileList,
   mode: 'QUICK' | 'FULL',
   operation: Operation,
-  checked: CheckedObjects = new Map(),
+  checked: CheckedObjects | null = null,
 ): Promise<Check> {
   const verdicts: (FileVerdict & { text: string })[] = [];
   let bytes = 0;
   for (let from = 0; from < list.files.length; from += SIZES_AT_ONCE) {
     const files = list.files.slice(from, from + SIZES_AT_ONCE);
-    const judgements = await judgeFiles(repository, files, mode, operation, checked);
+    const judgements =
+      mode === 'QUICK' && checked === null
+        ? await judgeSizes(repository, files, operation)
+        : await judgeFiles(repository, files, mode, operation, checked ?? new Map());
     for (const [nth, { name, size, sha256 }] of files.entries()) {
       const judgement = judgements[nth] as Judgement;
       if (judgement.verdict === 'valid') bytes += size;
@@ -150,13 +154,13 @@ async function judgeSegment(repository: Repository, entry: SegmentEntry, mode: '
     if (found.sizeBytes !== entry.sizeBytes) {
       return { verdict: 'size', text: `${key} has ${found.sizeBytes} bytes instead of ${entry.sizeBytes}` };
     }
-    return { verdict: 'valid', text: '' };
+    return VALID;
   }
   try {
     const segment = await readKnownSegment(repository, key);
     await proveRecords(segment);
     repository.segments.markSound(key, segment.header);
-    return { verdict: 'valid', text: '' };
+    return VALID;
   } catch (error) {
     if (!(error instanceof CairnError && isSegmentDamage(error))) throw error;
     await repository.segments.markDamaged(key, error);
@@ -227,6 +231,17 @@ export function joinedChecks(files: Check, segments: Check): Check {
   };
 }
 
+/** In the order of the files, by their sizes alone. */
+async function judgeSizes(
+  repository: Repository,
+  files: FileList['files'],
+  operation: Operation,
+): Promise<readonly Judgement[]> {
+  operation.checkpoint();
+  const sizes = await repository.store.sizes(files.map(({ sha256 }) => fileKey(sha256)));
+  return files.map((file, nth) => judgeSize(file, sizes[nth] ?? null));
+}
+
 /** In the order of the files. What `checked` has is not looked at again, and what it has not is put there. */
 async function judgeFiles(
   repository: Repository,
@@ -237,13 +252,14 @@ async function judgeFiles(
 ): Promise<Judgement[]> {
   operation.checkpoint();
   const names = files.map(({ sha256, size }) => `${sha256}:${size}`);
-  const unknown = files
-    .map((file, nth) => ({ file, name: names[nth] as string }))
-    .filter(({ name }) => !checked.has(name));
-  const sizes = await repository.store.sizes(unknown.map(({ file }) => fileKey(file.sha256)));
-  const toRead = new Map<string, FileList['files'][number]>();
-  for (const [nth, { file, name }] of unknown.entries()) {
-    const judgement = judgeSize(file, sizes[nth] ?? null);
+  const unknown: number[] = [];
+  for (let nth = 0; nth < files.length; nth++) if (!checked.has(names[nth] as string)) unknown.push(nth);
+  const sizes = await repository.store.sizes(unknown.map((nth) => fileKey((files[nth] as FileEntry).sha256)));
+  const toRead = new Map<string, FileEntry>();
+  for (let at = 0; at < unknown.length; at++) {
+    const nth = unknown[at] as number;
+    const [file, name] = [files[nth] as FileEntry, names[nth] as string];
+    const judgement = judgeSize(file, sizes[at] ?? null);
     if (mode === 'FULL' && judgement.verdict === 'valid') toRead.set(name, file);
     else checked.set(name, judgement);
   }
@@ -263,25 +279,21 @@ async function judgeFiles(
 }
 
 /** `found`: the object's size; null: it is not there. */
-function judgeSize({ name, sha256, size }: FileList['files'][number], found: number | null): Judgement {
+function judgeSize({ name, sha256, size }: FileEntry, found: number | null): Judgement {
+  if (found === size) return VALID;
   const key = fileKey(sha256);
   if (found === null) return { verdict: 'missing', text: `${name} (${key}) is missing` };
-  if (found === size) return { verdict: 'valid', text: '' };
   return { verdict: 'size', text: `${name} (${key}) has ${found} bytes instead of ${size}` };
 }
 
-async function judgeContent(
-  repository: Repository,
-  file: FileList['files'][number],
-  operation: Operation,
-): Promise<Judgement> {
+async function judgeContent(repository: Repository, file: FileEntry, operation: Operation): Promise<Judgement> {
   const key = fileKey(file.sha256);
   try {
     const { sha256 } = await repository.store.hash(key, {
       signal: operation.signal,
       onProgress: operation.progress,
     });
-    if (sha256 === file.sha256) return { verdict: 'valid', text: '' };
+    if (sha256 === file.sha256) return VALID;
     return {
       verdict: 'corrupt',
       text: `${file.name} (${key}) has SHA-256 ${sha256}`,

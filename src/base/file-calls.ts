@@ -5,10 +5,10 @@
 
 export interface FileCalls {
   /**
-   * In bytes, in the order of the paths: -1 for a directory, NaN for what is missing, not a regular file (a link, which is not
-   * followed) or cannot be looked at. Paths have no NUL.
+   * Of files below a directory, in bytes, in the order of their keys: NaN for what is missing, not a regular file, or cannot be looked
+   * at. Links are not followed, neither in the place of a file nor of a directory below the root. Keys have no NUL.
    */
-  sizes(paths: readonly string[]): Promise<Float64Array>;
+  sizes(root: string, keys: readonly string[]): Promise<Float64Array>;
   /**
    * Copies or hashes a file in one pass over its bytes, on a thread of its own with lower priority than the event loop. Resolves
    * when the target's bytes are synced (its directory is the caller's to sync), or with why there is no target.

@@ -115,8 +115,8 @@ export interface NativeOpenOptions {
 export interface Addon {
   readonly rocksdbVersion: string;
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
-  /** The paths, each ended by NUL. */
-  fileSizes(paths: Buffer): Promise<Float64Array>;
+  /** The keys below the root, each ended by NUL. */
+  fileSizes(root: string, keys: string): Promise<Float64Array>;
   /** sizeBytes below 0: all; control: newCopyControl; errno 0: none. */
   copyFile(
     source: string,

@@ -6,7 +6,7 @@ import { loadAddon } from './addon.js';
 const NUL = '\0';
 
 export const nativeFiles: FileCalls = {
-  sizes: (paths) => loadAddon().fileSizes(Buffer.from(paths.map((path) => path + NUL).join(''))),
+  sizes: (root, keys) => loadAddon().fileSizes(root, keys.length === 0 ? '' : keys.join(NUL) + NUL),
   copy,
 };
 

@@ -45,6 +45,8 @@ import {
 
 /** Files that a listing asks the file system about together. */
 const LOOKS_AT_ONCE = 64;
+/** Sizes that one call asks for; the next keys are checked while it looks. */
+const SIZES_AT_ONCE = 2048;
 
 export interface LocalStoreOptions {
   files: FileCalls;
@@ -136,9 +138,24 @@ export class LocalStore implements Store {
   }
 
   async sizes(keys: readonly string[]): Promise<(number | null)[]> {
-    for (const key of keys) requireKey(key);
-    const sizes = await this.#plainSizes(keys);
-    const others = sizes.flatMap((size, at) => (size === null ? [at] : []));
+    await this.#requireRoot();
+    const parts: Promise<Float64Array>[] = [];
+    for (let from = 0; from < keys.length; from += SIZES_AT_ONCE) {
+      const part = keys.slice(from, from + SIZES_AT_ONCE);
+      for (const key of part) requireKey(key);
+      const looking = this.#files.sizes(this.location, part);
+      looking.catch(() => undefined); // awaited below, unless a key is refused first
+      parts.push(looking);
+    }
+    const sizes: (number | null)[] = [];
+    const others: number[] = [];
+    for (const part of await Promise.all(parts)) {
+      for (const size of part) {
+        if (!(size >= 0)) others.push(sizes.length);
+        sizes.push(size >= 0 ? size : null);
+      }
+    }
+    // What is no regular file below real directories: stat tells why.
     for (let from = 0; from < others.length; from += LOOKS_AT_ONCE) {
       const look = async (at: number) => {
         sizes[at] = (await this.stat(keys[at] as string))?.sizeBytes ?? null;
@@ -146,18 +163,6 @@ export class LocalStore implements Store {
       await Promise.all(others.slice(from, from + LOOKS_AT_ONCE).map(look));
     }
     return sizes;
-  }
-
-  /** Of regular files below real directories; null for all else, which `stat` tells apart. */
-  async #plainSizes(keys: readonly string[]): Promise<(number | null)[]> {
-    await this.#requireRoot();
-    const directories = [...new Set(keys.flatMap(ancestorsOf))];
-    const found = await this.#files.sizes([...directories, ...keys].map((key) => `${this.location}/${key}`));
-    const real = new Set(directories.filter((_, at) => found[at] === -1));
-    return keys.map((key, nth) => {
-      const size = found[directories.length + nth] ?? Number.NaN;
-      return size >= 0 && ancestorsOf(key).every((directory) => real.has(directory)) ? size : null;
-    });
   }
 
   async *list(prefix: string): AsyncGenerator<StoreEntry> {
@@ -391,13 +396,6 @@ function entryOf(key: string, stats: BigIntStats): StoreEntry {
     version: `${stats.ino}-${stats.size}-${stats.mtimeNs}`,
     modifiedUs: Number(stats.mtimeNs / 1000n),
   };
-}
-
-/** `a/b/c` → `a`, `a/b`. */
-function ancestorsOf(key: string): string[] {
-  const ancestors: string[] = [];
-  for (let at = key.indexOf('/'); at >= 0; at = key.indexOf('/', at + 1)) ancestors.push(key.slice(0, at));
-  return ancestors;
 }
 
 function identityOf(stats: Stats): string {

@@ -59,7 +59,8 @@ const MAX_KEY_LENGTH = 1024;
 const MAX_PART_LENGTH = 255;
 
 export function isKey(text: string): boolean {
-  return text.length <= MAX_KEY_LENGTH && keyForm.test(text) && text.split('/').every(partFits);
+  if (text.length > MAX_KEY_LENGTH || !keyForm.test(text)) return false;
+  return partFits(text) || text.split('/').every(partFits);
 }
 
 /** Every store calls it first: a key that is none never reaches a disk or a network. */
