@@ -36,9 +36,13 @@ export function startBare() {
 export function compilePeer(name, dir) {
   const source = inProject('bench', `${name}.cc`);
   const target = `${dir}/${name}`;
-  const { status, stderr } = spawnSync('g++', ['-O2', '-std=c++17', source, '-o', target, '-lrocksdb'], {
-    encoding: 'utf8',
-  });
+  const { status, stderr } = spawnSync(
+    'g++',
+    ['-O2', '-std=c++17', source, '-o', target, '-lrocksdb', '-lcrypto', '-lpthread'],
+    {
+      encoding: 'utf8',
+    },
+  );
   if (status !== 0) throw new Error(`${name}.cc does not compile: ${stderr}`);
   return target;
 }

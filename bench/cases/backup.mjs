@@ -26,6 +26,7 @@ import { goal, median, ratio, seconds } from '../report.mjs';
 
 export async function run({ dir, sizeBytes, rounds, cold }) {
   const engine = compilePeer('backup-engine', dir);
+  const readHash = compilePeer('read-hash', dir);
   const cairnDir = join(dir, 'cairn');
   const keys = await makeData(cairnDir, sizeBytes, join(dir, 'unused'));
   rmSync(join(dir, 'unused'), { recursive: true, force: true });
@@ -36,7 +37,7 @@ export async function run({ dir, sizeBytes, rounds, cold }) {
   const measured = { cairn: [], engine: [], cp: [], sha256: [] };
   for (let round = 0; round < rounds; round += 1) {
     process.stderr.write(`bench: backup: round ${round + 1} of ${rounds}\n`);
-    measured.cairn.push(await measureCairn(dir, cairnDir, keys, cold));
+    measured.cairn.push(await measureCairn(dir, cairnDir, keys, cold, readHash));
     measured.engine.push(await measureEngine(engine, dir, reference, cold));
     measured.cp.push(await measureCp(dir, reference, cold));
     measured.sha256.push({ hash_ms: (bytes / (await sha256Limit(THREADS))) * 1000 });
@@ -44,7 +45,7 @@ export async function run({ dir, sizeBytes, rounds, cold }) {
   return report(measured, { sizeBytes, bytes, keys, rounds, cold, threads: THREADS });
 }
 
-async function measureCairn(dir, cairnDir, keys, cold) {
+async function measureCairn(dir, cairnDir, keys, cold, readHash) {
   const repository = join(dir, 'repository');
   const restores = join(dir, 'restores');
   const server = await startCairn(cairnDir, [...withRepository(repository), '--set', `backup.restore_dir=${restores}`]);
@@ -57,6 +58,8 @@ async function measureCairn(dir, cairnDir, keys, cold) {
   const second = await timed(() => client.call('ADMIN.BACKUP', 'CREATE', 'FULL'));
   settle(cold);
   const verify = await timed(() => client.call('ADMIN.BACKUP', 'VERIFY', id));
+  settle(cold);
+  const readHashMs = await peerMs(readHash, join(repository, 'files'), String(THREADS));
   settle(cold);
   const restoreTo = await timed(() => client.call('ADMIN.BACKUP', 'RESTORE', id, 'TO', 'bench'));
   const memoryBytes = peakMemory(server.pid) - memoryBefore;
@@ -74,6 +77,7 @@ async function measureCairn(dir, cairnDir, keys, cold) {
     second_backup_ms: second.ms,
     second_stored_bytes: Number(fields(second.value).stored_size),
     verify_ms: verify.ms,
+    read_hash_ms: readHashMs,
     restore_ms: restoreTo.ms,
     restore_in_place_ms: inPlace.ms,
     memory_bytes: memoryBytes,
@@ -138,6 +142,8 @@ function report(measured, parameters) {
         `BackupEngine with ${parameters.threads} threads, opening not counted.`,
       `SHA-256 of the same bytes on ${parameters.threads} cores (openssl speed): ${seconds(hashMs)}. A bare checkpoint: ` +
         `${of('engine', 'checkpoint_ms').toFixed(1)} ms.`,
+      `Reading and hashing the repository's files by a C++ loop that does nothing else (read-hash.cc): ` +
+        `${seconds(of('cairn', 'read_hash_ms'))}.`,
       `Memory of the server during create, verification and restore: at most ${memoryMb.toFixed(0)} MB more than before.`,
       `The second full stored ${of('cairn', 'second_stored_bytes')} bytes.`,
     ],

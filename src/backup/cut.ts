@@ -11,11 +11,11 @@
  *
  * Staging shares inodes with the live database: it is the source to copy from, never a backup.
  */
-import { link } from 'node:fs/promises';
+import { link, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
-import { atomicWriteFile, removeTree } from '../base/fs.js';
+import { FILE_MODE, removeTree } from '../base/fs.js';
 import type { LiveFile } from '../engine/types.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import { storageError } from '../storage/index.js';
@@ -54,7 +54,7 @@ export async function takeCut(live: LivePort, directory: DataDirectory, label: s
   // Most of the log is made durable here, so that little is left to sync inside the pause.
   await database.syncWal();
   const staging = await directory.makeTemporary('staging', label).catch(notStaged(join(directory.path, 'staging')));
-  const release = (): Promise<void> => removeTree(staging);
+  const release = (): Promise<void> => removeTree(staging, { durable: false });
   try {
     await database.disableFileDeletions();
     let cut: Cut;
@@ -89,7 +89,7 @@ async function stage(files: LiveFile[], staging: string): Promise<CutFile[]> {
   for (const file of files) {
     const path = join(staging, file.name);
     if (file.contents === null) await link(join(file.directory, file.name), path).catch(gone(file));
-    else await atomicWriteFile(path, file.contents);
+    else await writeFile(path, file.contents, { flag: 'wx', mode: FILE_MODE });
     staged.push({
       name: file.name,
       path,

@@ -251,11 +251,11 @@ export class DataDirectory {
     return expired.map((kept) => kept.name);
   }
 
-  /** An own empty directory for short-lived files on the same file system, e.g. 'staging/7'. */
+  /** An own empty directory for short-lived files on the same file system, e.g. 'staging/7'. Nothing in it has to be durable. */
   async makeTemporary(area: 'staging' | 'scratch', label: string): Promise<string> {
     const path = join(this.path, area, label);
-    await removeTree(path);
-    await makeDirectory(path);
+    await removeTree(path, { durable: false });
+    await makeDirectory(path, { durable: false });
     return path;
   }
 }

@@ -84,14 +84,19 @@ export async function fsyncDirectory(path: string): Promise<void> {
   await withFile(path, constants.O_RDONLY | constants.O_DIRECTORY, (directory) => directory.sync());
 }
 
+/** durable false: for what need not outlive a power cut, because the next start removes it anyway. */
+export interface DurabilityOption {
+  durable?: boolean;
+}
+
 /** mkdir -p; every directory that it made is durable. */
-export async function makeDirectory(path: string): Promise<void> {
+export async function makeDirectory(path: string, { durable = true }: DurabilityOption = {}): Promise<void> {
   const first = await mkdir(path, { recursive: true, mode: DIRECTORY_MODE }).catch((error: NodeJS.ErrnoException) =>
     error.code === 'ENOENT'
       ? firstMissing(path).then((missing) => mkdir(missing, DIRECTORY_MODE))
       : Promise.reject(error),
   );
-  if (first === undefined) return;
+  if (first === undefined || !durable) return;
   // Every parent from the deepest new entry up to the one that got the first new entry.
   const top = dirname(resolve(first));
   for (let parent = dirname(resolve(path)); ; parent = dirname(parent)) {
@@ -114,9 +119,9 @@ async function firstMissing(path: string): Promise<string> {
 }
 
 /** rm -rf, durable; a missing path is fine. */
-export async function removeTree(path: string): Promise<void> {
+export async function removeTree(path: string, { durable = true }: DurabilityOption = {}): Promise<void> {
   await rm(path, { recursive: true, force: true });
-  await syncParentOf(path);
+  if (durable) await syncParentOf(path);
 }
 
 /** unlink, durable; false when there was nothing. */
