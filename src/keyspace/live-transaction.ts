@@ -80,7 +80,8 @@ export class LiveTransaction implements Transaction {
   private lastKey: Buffer | null = null;
   private lastSlot = 0;
   private lastMainKey: Buffer = Buffer.alloc(0);
-  private lastId = '';
+  /** Made when something asks for it: a read of what nobody writes needs none. */
+  private lastIdMade: string | null = null;
   private lastBase: Buffer | null | undefined;
 
   constructor(private readonly view: View) {}
@@ -232,7 +233,7 @@ export class LiveTransaction implements Transaction {
 
   private read(slot: number, key: Buffer): Buffer | null {
     this.identify(slot, key);
-    const entry = this.find(this.lastId);
+    const entry = this.drafted();
     if (entry !== undefined) return entry.record;
     return this.base();
   }
@@ -240,7 +241,7 @@ export class LiveTransaction implements Transaction {
   /** The draft's entry for a key, made from what was there before where it is new. */
   private entry(slot: number, key: Buffer): DraftEntry {
     this.identify(slot, key);
-    const known = this.find(this.lastId);
+    const known = this.drafted();
     if (known !== undefined) return known;
     const record = this.base();
     const entry: DraftEntry = {
@@ -262,6 +263,15 @@ export class LiveTransaction implements Transaction {
     else this.misses++;
   }
 
+  private drafted(): DraftEntry | undefined {
+    return this.entries.length === 0 ? undefined : this.find(this.lastId);
+  }
+
+  private get lastId(): string {
+    this.lastIdMade ??= this.lastMainKey.toString('latin1');
+    return this.lastIdMade;
+  }
+
   private find(id: string): DraftEntry | undefined {
     if (this.index !== null) return this.index.get(id);
     for (const entry of this.entries) if (entry.id === id) return entry;
@@ -271,7 +281,7 @@ export class LiveTransaction implements Transaction {
   private identify(slot: number, key: Buffer): void {
     if (this.lastKey === key && this.lastSlot === slot) return;
     this.lastMainKey = this.view.layout.mainKey(slot, key);
-    this.lastId = this.lastMainKey.toString('latin1');
+    this.lastIdMade = null;
     this.lastKey = key;
     this.lastSlot = slot;
     this.lastBase = undefined;
@@ -286,15 +296,15 @@ export class LiveTransaction implements Transaction {
 
   private lookup(): Buffer | null {
     const { pending } = this.view;
-    const id = this.lastId;
     if (pending.length > 0) {
+      const id = this.lastId;
       const group = pending.find(id, this.lastSlot);
       if (group !== undefined) {
         this.see(group);
         return group.lookup(id, this.lastSlot) as Buffer | null;
       }
     }
-    const fetched = this.resident?.get(id);
+    const fetched = this.resident?.get(this.lastId);
     if (fetched !== undefined) return fetched;
     const cached = this.view.openDatabase.getCached(this.lastMainKey);
     if (cached === undefined) return null;
