@@ -56,8 +56,10 @@ int main(int argc, char** argv) {
   std::vector<std::thread> threads;
   for (int n = 0; n < std::atoi(argv[2]); n += 1) {
     threads.emplace_back([&] {
-      std::vector<char> chunk(kChunkBytes);
-      for (size_t at; (at = next++) < files.size();) Hash(files[at].second, chunk.data());
+      // At the beginning of a page: reading into any other place takes much longer.
+      char* chunk = static_cast<char*>(std::aligned_alloc(4096, kChunkBytes));
+      for (size_t at; (at = next++) < files.size();) Hash(files[at].second, chunk);
+      std::free(chunk);
     });
   }
   for (auto& thread : threads) thread.join();
