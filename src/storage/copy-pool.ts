@@ -51,6 +51,7 @@ export class CopyPool {
   readonly #queue: Job[] = [];
   readonly #unsettled = new Set<Promise<unknown>>();
   #progress: NodeJS.Timeout | null = null;
+  #lastLoad = 0;
   #closed = false;
 
   constructor(copy: FileCalls['copy'], options: CopyPoolOptions = {}) {
@@ -121,6 +122,7 @@ export class CopyPool {
     } else if (this.#progress !== null) {
       clearInterval(this.#progress);
       this.#progress = null;
+      this.#lastLoad = 0;
     }
   }
 
@@ -145,7 +147,10 @@ export class CopyPool {
   }
 
   #look(): void {
-    const rest = restPercent(this.#load());
+    const load = this.#load();
+    // What lasted for one look alone was the work around the copies themselves.
+    const rest = restPercent(Math.min(load, this.#lastLoad));
+    this.#lastLoad = load;
     for (const job of this.#running) {
       tell(job);
       if (job.options.gentle === true) Atomics.store(job.control, COPY_REST, BigInt(rest));

@@ -54,13 +54,31 @@ export class StoreObjectExists extends Error {
   }
 }
 
-const keyForm = /^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:\/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$/;
 const MAX_KEY_LENGTH = 1024;
 const MAX_PART_LENGTH = 255;
 
+const SLASH = 0x2f;
+const DOT = 0x2e;
+/** By character code: 1 for what a part may have anywhere, and a dot, which may not be its first. */
+const inParts = new Uint8Array(128);
+for (const letter of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.')
+  inParts[letter.charCodeAt(0)] = 1;
+
+/** Asked for every file of a list, so in one walk and without a regular expression. */
 export function isKey(text: string): boolean {
-  if (text.length > MAX_KEY_LENGTH || !keyForm.test(text)) return false;
-  return partFits(text) || text.split('/').every(partFits);
+  if (text.length > MAX_KEY_LENGTH) return false;
+  let partLength = 0;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === SLASH) {
+      if (partLength === 0) return false;
+      partLength = 0;
+    } else {
+      if (inParts[code] !== 1 || (code === DOT && partLength === 0) || partLength === MAX_PART_LENGTH) return false;
+      partLength++;
+    }
+  }
+  return partLength > 0;
 }
 
 /** Every store calls it first: a key that is none never reaches a disk or a network. */
@@ -73,10 +91,6 @@ export function requirePrefix(text: string): void {
   const whole = text.endsWith('/') ? text.slice(0, -1) : text;
   if (text !== '' && !isKey(whole))
     throw new CairnError('BACKUPFAILED', `${shown(text)} cannot be the prefix of a key`);
-}
-
-function partFits(part: string): boolean {
-  return part.length <= MAX_PART_LENGTH;
 }
 
 function shown(text: string): string {
