@@ -12,6 +12,7 @@
         "native/database.cc",
         "native/file-copy.cc",
         "native/file-copy-worker.cc",
+        "native/file-list.cc",
         "native/file-sizes.cc",
         "native/handle.cc",
         "native/info-log.cc",

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,6 +25,9 @@ constexpr mode_t kFileMode = 0600;
 // log's own syncs on the same disk, and fill the memory with what is not written yet.
 constexpr int64_t kWriteBehindBytes = 1 << 20;
 constexpr int64_t kOnTheWayBytes = 32 << 20;
+// Synced at the latest after so much, since some file systems accept what hands bytes over and do nothing: one sync of a huge file
+// could not be cancelled.
+constexpr int64_t kSyncedBytes = 256 << 20;
 // However long a chunk took: a cancel waits for no more.
 constexpr std::chrono::milliseconds kLongestRest(50);
 
@@ -62,13 +66,22 @@ int SyncWhole(int descriptor) {
 #ifdef F_FULLFSYNC
   if (fcntl(descriptor, F_FULLFSYNC) == 0) return 0;
 #endif
-  return fsync(descriptor);
+  return Uninterrupted([&] { return fsync(descriptor); });
+}
+
+void SyncData(int descriptor) {
+#ifdef __linux__
+  const int failed = Uninterrupted([&] { return fdatasync(descriptor); });
+#else
+  const int failed = Uninterrupted([&] { return fsync(descriptor); });
+#endif
+  if (failed != 0) Fail(Side::kTarget, "fdatasync");
 }
 
 // Starts the writing of what is in the page cache; false where the system or the file system has no such thing.
 bool WriteBehind(int descriptor, int64_t from, int64_t to) {
 #ifdef SYNC_FILE_RANGE_WRITE
-  const auto none = [] { return errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP; };
+  const auto none = [] { return errno == ENOSYS || errno == EINVAL || errno == ESPIPE || errno == EOPNOTSUPP || errno == EPERM; };
   if (Uninterrupted([&] { return sync_file_range(descriptor, from, to - from, SYNC_FILE_RANGE_WRITE); }) != 0) {
     if (none()) return false;
     Fail(Side::kTarget, "sync_file_range");
@@ -78,6 +91,7 @@ bool WriteBehind(int descriptor, int64_t from, int64_t to) {
   if (older >= 0 && Uninterrupted([&] {
         return sync_file_range(descriptor, older, to - from, SYNC_FILE_RANGE_WAIT_BEFORE);
       }) != 0) {
+    if (none()) return false;
     Fail(Side::kTarget, "sync_file_range");
   }
   return true;
@@ -86,6 +100,13 @@ bool WriteBehind(int descriptor, int64_t from, int64_t to) {
   (void)descriptor;
   return false;
 #endif
+}
+
+// Of this thread. Waiting for a disk takes nothing from anybody.
+int64_t ProcessorTimeNs() {
+  timespec now{};
+  (void)clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<int64_t>(now.tv_sec) * 1000000000 + now.tv_nsec;
 }
 
 using Chunk = std::unique_ptr<char, decltype(&std::free)>;
@@ -149,7 +170,7 @@ class Copy {
     const int64_t wanted = order_.size_bytes < 0 ? INT64_MAX : order_.size_bytes;
     while (outcome_.bytes < wanted) {
       if (control_.cancel->load() != 0 || control_.stopping->load()) throw Failure{Kind::kCancelled, Side::kNone, 0, ""};
-      const auto begun = std::chrono::steady_clock::now();
+      const int64_t begun_ns = ProcessorTimeNs();
       const size_t ask = static_cast<size_t>(std::min<int64_t>(order_.chunk_bytes, wanted - outcome_.bytes));
       const ssize_t length = Uninterrupted([&] { return pread(source, chunk.get(), ask, outcome_.bytes); });
       if (length < 0) Fail(Side::kSource, "read");
@@ -158,7 +179,7 @@ class Copy {
       if (target >= 0) Write(target, chunk.get(), length);
       outcome_.bytes += length;
       control_.copied->store(outcome_.bytes);
-      Rest(std::chrono::steady_clock::now() - begun);
+      Rest(std::chrono::nanoseconds(ProcessorTimeNs() - begun_ns));
     }
     if (outcome_.bytes < wanted && order_.size_bytes >= 0) throw Failure{Kind::kShort, Side::kSource, 0, "read"};
     unsigned char bytes[EVP_MAX_MD_SIZE];
@@ -169,9 +190,9 @@ class Copy {
   }
 
   // Two cores may be two threads of one: what is busy here slows down who is busy there, whatever the priorities are.
-  void Rest(std::chrono::steady_clock::duration worked) {
+  void Rest(std::chrono::nanoseconds worked) {
     const int64_t percent = control_.rest->load();
-    if (percent > 0) std::this_thread::sleep_for(std::min<decltype(worked)>(worked * percent / 100, kLongestRest));
+    if (percent > 0) std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(worked * percent / 100, kLongestRest));
   }
 
   // At outcome_.bytes.
@@ -179,13 +200,19 @@ class Copy {
     for (ssize_t written = 0; written < length;) {
       const ssize_t more = Uninterrupted(
           [&] { return pwrite(target, bytes + written, length - written, outcome_.bytes + written); });
-      if (more < 0) Fail(Side::kTarget, "write");
+      if (more == 0) errno = EIO;
+      if (more <= 0) Fail(Side::kTarget, "write");
       written += more;
     }
     const int64_t end = outcome_.bytes + length;
-    if (!writes_behind_ || end - handed_over_ < kWriteBehindBytes) return;
-    writes_behind_ = WriteBehind(target, handed_over_, end);
-    handed_over_ = end;
+    if (end - synced_ >= (writes_behind_ ? kSyncedBytes : kOnTheWayBytes)) {
+      SyncData(target);
+      synced_ = end;
+      handed_over_ = end;
+    } else if (writes_behind_ && end - handed_over_ >= kWriteBehindBytes) {
+      writes_behind_ = WriteBehind(target, handed_over_, end);
+      handed_over_ = end;
+    }
   }
 
   const FileCopyOrder& order_;
@@ -194,6 +221,7 @@ class Copy {
   bool created_ = false;
   bool writes_behind_ = true;
   int64_t handed_over_ = 0;
+  int64_t synced_ = 0;
 };
 
 }  // namespace

@@ -42,6 +42,9 @@ Napi::Value FileSizes(const Napi::CallbackInfo& info);
 // file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.
 Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
 
+// file-list.cc: fileList(directory): {errno, directories, names, versions, numbers}.
+Napi::Value FileList(const Napi::CallbackInfo& info);
+
 // write.cc
 Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags);
 

@@ -81,8 +81,12 @@ Napi::Value Worker::QueueInBackground(Napi::Env env, std::unique_ptr<Worker> own
   worker->environment_ = env.GetInstanceData<AddonData>()->environment;
   napi_create_promise(env, &worker->deferred_, &promise);
   napi_create_string_latin1(env, "cairn", 5, &name);
-  napi_create_threadsafe_function(env, nullptr, nullptr, name, 1, 1, nullptr, nullptr, worker, CompleteInBackground,
-                                  &worker->completion_);
+  if (napi_create_threadsafe_function(env, nullptr, nullptr, name, 1, 1, nullptr, nullptr, worker, CompleteInBackground,
+                                      &worker->completion_) != napi_ok) {
+    worker->status_ = rocksdb::Status::Aborted("no memory for a thread");
+    Settle(env, owned.release());
+    return Napi::Value(env, promise);
+  }
   // After the function, so that it runs before the function's own.
   napi_add_env_cleanup_hook(env, JoinAtEnd, worker);
   try {

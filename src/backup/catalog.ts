@@ -113,6 +113,15 @@ export class Catalog {
     return this.#queued;
   }
 
+  /** The same for one backup, after its documents were written: nothing else is looked at. */
+  async reload(id: number): Promise<void> {
+    while (this.#running !== null) await this.#running.catch(() => undefined);
+    this.#running = this.#reload(id).finally(() => {
+      this.#running = null;
+    });
+    await this.#running;
+  }
+
   /** Oldest first. */
   entries(): BackupEntry[] {
     return [...this.#entries.values()].filter(({ id }) => !this.#going.has(id)).sort((a, b) => a.id - b.id);
@@ -216,7 +225,7 @@ export class Catalog {
       await this.#store.put(stateKey(id), encodeState(settled));
     };
     // The next one in turn changes what this one wrote, not what memory had before it.
-    await this.#inTurn(() => write().finally(() => this.refresh()));
+    await this.#inTurn(() => write().finally(() => this.reload(id)));
   }
 
   /**
@@ -269,6 +278,37 @@ export class Catalog {
     for (const [id, { value }] of manifests) entries.set(id, this.#entry(id, value, states.get(id)?.value));
     this.#entries = entries;
     for (const id of this.#going) if (!manifests.has(id)) this.#going.delete(id);
+  }
+
+  async #reload(id: number): Promise<void> {
+    const manifest = await this.#loadOne(manifestKey(id), this.#manifests.get(id), (key) =>
+      this.#readManifest(id, key),
+    );
+    const state = await this.#loadOne(stateKey(id), this.#states.get(id), (key) => this.#readState(id, key));
+    setOrDelete(this.#manifests, id, manifest);
+    setOrDelete(this.#states, id, state);
+    setOrDelete(this.#entries, id, manifest === null ? null : this.#entry(id, manifest.value, state?.value));
+    if (manifest === null) this.#going.delete(id);
+  }
+
+  async #loadOne<T>(
+    key: string,
+    known: Loaded<T> | undefined,
+    read: (key: string) => Promise<T>,
+  ): Promise<Loaded<T> | null> {
+    const object = await this.#store.stat(key).catch((error: unknown) => {
+      // Somebody put a link or a pipe there: no object, as in a listing.
+      if (error instanceof CairnError && error.code === 'BACKUPCORRUPT') return null;
+      throw error;
+    });
+    if (object === null) return null;
+    if (known?.version === object.version) return known;
+    try {
+      return { version: object.version, value: await read(key) };
+    } catch (error) {
+      if (error instanceof StoreObjectMissing) return null;
+      throw error;
+    }
   }
 
   async #load<T>(
@@ -375,6 +415,11 @@ export class Catalog {
       status,
     };
   }
+}
+
+function setOrDelete<T>(map: Map<number, T>, id: number, value: T | null): void {
+  if (value === null) map.delete(id);
+  else map.set(id, value);
 }
 
 function unreadable(id: number, reason: string): CairnError {

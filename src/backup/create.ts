@@ -66,7 +66,7 @@ export interface CreateContext {
 }
 
 /** More than are copied at once: the syncs of their names wait for the disk, not for a processor. */
-const COPIES_AT_ONCE = 8;
+const COPIES_AT_ONCE = 4;
 const LOOKS_AT_ONCE = 16;
 
 /** Makes backup `id`; resolves when its manifest is durable. */
@@ -216,7 +216,7 @@ export async function writeManifest(
     beforeVisible: () => faultPoint('manifest-written'),
   });
   await faultPoint('manifest-renamed');
-  await repository.catalog.refresh();
+  await repository.catalog.reload(id);
   await repository.catalog
     .updateState(id, true, (settled) => settled)
     .catch((error: unknown) => log.warn('the state of a new backup could not be settled', { id, error }));
@@ -249,30 +249,39 @@ async function storeFiles(
   operation.phase = 'copy';
   operation.bytesTotal = bytesToCopy;
   let storedBytes = 0;
-  await forEachAtOnce(
-    COPIES_AT_ONCE,
-    largestFirst(missing, (file) => file.sizeBytes),
-    async (file) => {
-      operation.checkpoint();
-      const options = {
-        signal: operation.signal,
-        onProgress: operation.progress,
-      };
-      const result = await repository.store.putFile(file.path, file.sizeBytes, fileKey, {
-        ...options,
-        replace: (hash: string) => damaged.has(hash),
-      });
-      if (file.sha256 !== null && file.sha256 !== result.sha256) throw rotten(file, result.sha256);
-      if (file.table && file.sha256 === null) await tableHashes.set(file.path, result.sha256);
-      if (result.stored) storedBytes += result.sizeBytes;
-      files.push({
-        name: file.name,
-        size: result.sizeBytes,
-        sha256: result.sha256,
-      });
-      await faultPoint('file-copied');
-    },
-  );
+  // The first failure ends the others: what they copy would go again.
+  const copying = new AbortController();
+  const stop = (): void => copying.abort();
+  const options = {
+    signal: copying.signal,
+    onProgress: operation.progress,
+    replace: (hash: string) => damaged.has(hash),
+  };
+  const storeOne = async (file: CutFile): Promise<void> => {
+    operation.checkpoint();
+    const result = await repository.store.putFile(file.path, file.sizeBytes, fileKey, options);
+    if (file.sha256 !== null && file.sha256 !== result.sha256) throw rotten(file, result.sha256);
+    if (file.table && file.sha256 === null) await tableHashes.set(file.path, result.sha256);
+    if (result.stored) storedBytes += result.sizeBytes;
+    files.push({ name: file.name, size: result.sizeBytes, sha256: result.sha256 });
+    await faultPoint('file-copied');
+  };
+  let failure: { error: unknown } | null = null;
+  operation.signal.addEventListener('abort', stop, { once: true });
+  try {
+    await forEachAtOnce(
+      COPIES_AT_ONCE,
+      largestFirst(missing, (file) => file.sizeBytes),
+      (file) =>
+        storeOne(file).catch((error: unknown) => {
+          failure ??= { error };
+          stop();
+          throw failure.error;
+        }),
+    );
+  } finally {
+    operation.signal.removeEventListener('abort', stop);
+  }
   files.sort((a, b) => (a.name < b.name ? -1 : 1));
   return { list: { files }, storedBytes };
 }
@@ -287,11 +296,14 @@ function damagedObjects(repository: Repository): Set<string> {
 }
 
 function rotten(file: CutFile, actual: string): CairnError {
+  const what = file.table ? `live table ${file.name}` : `staged file ${file.name}`;
   return new CairnError(
     'BACKUPFAILED',
-    `the live table ${file.name} is damaged on disk: RocksDB wrote it with SHA-256 ${file.sha256}, now it has ${actual}`,
+    `the ${what} is damaged on disk: it was written with SHA-256 ${file.sha256}, now it has ${actual}`,
     {
-      hint: 'Restore the newest good backup in place, and check the disk. Nothing was listed, nothing was pruned.',
+      hint: file.table
+        ? 'Restore the newest good backup in place, and check the disk. Nothing was listed, nothing was pruned.'
+        : 'Check the disk, and try again. Nothing was listed, nothing was pruned.',
       details: { file: file.name, expected: file.sha256, actual },
     },
   );

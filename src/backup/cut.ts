@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { FILE_MODE, removeTree } from '../base/fs.js';
+import { sha256 } from '../base/hash.js';
 import type { LiveFile } from '../engine/types.js';
 import type { LivePort, Position } from '../keyspace/port.js';
 import { storageError } from '../storage/index.js';
@@ -32,7 +33,7 @@ export interface CutFile {
   sizeBytes: number;
   /** A table: immutable, worth knowing by content before it is read. */
   table: boolean;
-  /** What RocksDB's MANIFEST says the SHA-256 of the table is; null where it does not know. */
+  /** What it has to be: of a table what RocksDB's MANIFEST says, of what was in memory what that was; null: not known. */
   sha256: string | null;
 }
 
@@ -95,7 +96,8 @@ async function stage(files: LiveFile[], staging: string): Promise<CutFile[]> {
       path,
       sizeBytes: file.sizeBytes,
       table: file.kind === 'table',
-      sha256: file.sha256,
+      // What was in memory has to be what is copied, too.
+      sha256: file.contents === null ? file.sha256 : sha256(file.contents),
     });
   }
   return staged.sort(byName);

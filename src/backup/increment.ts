@@ -127,7 +127,7 @@ async function findFoundation(
   if (status !== 'complete') return no(`is ${status}`);
   if (manifest.timeline !== timeline) return no(`is of timeline ${manifest.timeline}, the live one is ${timeline}`);
   if (request.type === 'differential' && manifest.type !== 'full') return no(`is ${manifest.type}, not full`);
-  const list = await repository.catalog.fileList(chosen).catch(() => null);
+  const list = await repository.catalog.fileList(chosen, { fresh: true }).catch(() => null);
   if (list === null) return no('has no readable file list');
   const check = await checkFiles(repository, id, list, 'QUICK', operation);
   if (check.error !== null) return no(`lacks files: ${check.error.message}`);

@@ -59,7 +59,7 @@ export async function materialise(
   source: Source,
   path: string,
   operation: Operation,
-  options: { keepProgress?: boolean } = {},
+  options: { keepProgress?: boolean; gentle?: boolean } = {},
 ): Promise<void> {
   operation.phase = 'copy';
   if (options.keepProgress !== true) {
@@ -70,7 +70,7 @@ export async function materialise(
   // Made here and now: never one that is there, nor where a link leads.
   await mkdir(path, { mode: DIRECTORY_MODE });
   try {
-    await copyFiles(context, source, path, operation);
+    await copyFiles(context, source, path, operation, options.gentle === true);
     await fsyncDirectory(path);
     await faultPoint('files-staged');
     operation.checkpoint();
@@ -97,6 +97,7 @@ async function copyFiles(
   source: Source,
   path: string,
   operation: Operation,
+  gentle: boolean,
 ): Promise<void> {
   const damaged: {
     name: string;
@@ -115,6 +116,7 @@ async function copyFiles(
         const { sha256, sizeBytes } = await context.repository.store.getFile(key, join(path, file.name), {
           signal: operation.signal,
           onProgress: operation.progress,
+          gentle,
         });
         if (sizeBytes !== file.size) {
           damaged.push({

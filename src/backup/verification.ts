@@ -94,9 +94,16 @@ async function checkBackup(
   operation.phase = 'check';
   operation.bytesTotal = (operation.bytesTotal ?? 0) + (mode === 'QUICK' ? 0 : manifest.size);
   const depth = mode === 'QUICK' ? 'QUICK' : 'FULL';
-  const files = await checkFiles(context.repository, entry.id, list, depth, operation, checked);
-  const segments = await checkSpan(context.repository, manifest, depth, operation, checked);
-  const check = joinedChecks(files, segments);
+  let check: Check;
+  try {
+    const files = await checkFiles(context.repository, entry.id, list, depth, operation, checked);
+    const segments = await checkSpan(context.repository, manifest, depth, operation, checked);
+    check = joinedChecks(files, segments);
+  } catch (error) {
+    // In the place of an object lies what is none: a link, a pipe.
+    if (error instanceof CairnError && error.code === 'BACKUPCORRUPT') return failed(error);
+    throw error;
+  }
   if (mode !== 'DEEP' || check.error !== null) return check;
   return deepCheck(context, entry, check, operation);
 }
@@ -127,7 +134,7 @@ async function deepCheck(
     source = await sourceOfBackup(context.repository, entry);
     await checkSource(context, source, context.scratchDirectory, operation);
     operation.bytesTotal = begun + restoredBytes(source) * 2;
-    await materialise(context, source, path, operation, { keepProgress: true });
+    await materialise(context, source, path, operation, { keepProgress: true, gentle: true });
     operation.phase = 'prove';
     const proof = await proveDirectory({ path, kind: source.keyspace }, operation.signal, operation.progress);
     const differences = compareProof(source, proof, first);
@@ -152,6 +159,7 @@ async function deepCheck(
     const error = toCairnError(thrown, 'BACKUPVERIFY');
     // What kept the verification from running says nothing about the backup: it is passed on, not recorded.
     if (error.code === 'CANCELLED' || error.code === 'NOSPACE' || !(thrown instanceof CairnError)) throw error;
+    if (thrown.code === 'BACKUPFAILED' && typeof thrown.details.errno === 'string') throw thrown;
     return { ...check, error };
   } finally {
     source?.release();

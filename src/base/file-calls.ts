@@ -10,10 +10,28 @@ export interface FileCalls {
    */
   sizes(root: string, keys: readonly string[]): Promise<Float64Array>;
   /**
+   * What lies in a directory: regular files and directories whose names do not begin with a dot. Throws what the system says, as Node
+   * does: an Error with `code`.
+   */
+  list(directory: string): Promise<DirectoryListing>;
+  /**
    * Copies or hashes a file in one pass over its bytes, on a thread of its own with lower priority than the event loop. Resolves
    * when the target's bytes are synced (its directory is the caller's to sync), or with why there is no target.
    */
   copy(order: FileCopy): Promise<CopyOutcome>;
+}
+
+export interface DirectoryListing {
+  directories: string[];
+  files: ListedFile[];
+}
+
+export interface ListedFile {
+  name: string;
+  sizeBytes: number;
+  /** `inode-size-mtime`: changes whenever the content may have changed. */
+  version: string;
+  modifiedUs: number;
 }
 
 export interface CopyRequest {

@@ -187,16 +187,12 @@ export interface TreeFile {
 }
 
 /** Every regular file below a directory, streaming, in no order. Symlinks are neither followed nor listed. */
-export async function* walkFiles(
-  root: string,
-  skip: (name: string) => boolean = () => false,
-): AsyncGenerator<TreeFile> {
+export async function* walkFiles(root: string): AsyncGenerator<TreeFile> {
   const pending = [''];
   for (let prefix = pending.pop(); prefix !== undefined; prefix = pending.pop()) {
     const directory = await ignoreMissing(opendir(join(root, prefix)));
     if (directory === undefined) continue; // removed while we walked
     for await (const entry of directory) {
-      if (skip(entry.name)) continue;
       const name = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
       if (entry.isDirectory()) pending.push(name);
       else if (entry.isFile()) yield { name, path: join(root, name) };

@@ -117,6 +117,14 @@ export interface Addon {
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
   /** The keys below the root, each ended by NUL. */
   fileSizes(root: string, keys: string): Promise<Float64Array>;
+  /** Each name and version ended by NUL; numbers: size, µs of the last change, of each. errno 0: none. */
+  fileList(directory: string): Promise<{
+    errno: number;
+    directories: string;
+    names: string;
+    versions: string;
+    numbers: Float64Array;
+  }>;
   /** sizeBytes below 0: all; control: newCopyControl; errno 0: none. */
   copyFile(
     source: string,

@@ -112,7 +112,9 @@ export class CopyPool {
 
   #dispatch(): void {
     while (this.#running.size < this.#workers) {
-      const job = this.#queue.shift();
+      // What is gentle waits for what is not.
+      const urgent = this.#queue.findIndex(({ options }) => options.gentle !== true);
+      const [job] = this.#queue.splice(Math.max(0, urgent), 1);
       if (job === undefined) break;
       this.#running.add(job);
       void this.#run(job);
@@ -149,7 +151,8 @@ export class CopyPool {
   #look(): void {
     const load = this.#load();
     // What lasted for one look alone was the work around the copies themselves.
-    const rest = restPercent(Math.min(load, this.#lastLoad));
+    const isUrgent = this.#queue.some(({ options }) => options.gentle !== true);
+    const rest = isUrgent ? 0 : restPercent(Math.min(load, this.#lastLoad));
     this.#lastLoad = load;
     for (const job of this.#running) {
       tell(job);

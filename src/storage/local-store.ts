@@ -27,7 +27,6 @@ import {
   removeFile,
   TEMPORARY_PREFIX,
   temporaryPath,
-  walkFiles,
 } from '../base/fs.js';
 import { CopyPool } from './copy-pool.js';
 import { cancelled, type StorageAction, storageError } from './storage-error.js';
@@ -143,6 +142,7 @@ export class LocalStore implements Store {
     for (let from = 0; from < keys.length; from += SIZES_AT_ONCE) {
       const part = keys.slice(from, from + SIZES_AT_ONCE);
       for (const key of part) requireKey(key);
+      await parts.at(-2); // the pool is others' too
       const looking = this.#files.sizes(this.location, part);
       looking.catch(() => undefined); // awaited below, unless a key is refused first
       parts.push(looking);
@@ -170,19 +170,16 @@ export class LocalStore implements Store {
     const parent = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     const start = await this.#directory(parent.split('/').slice(0, -1), 'refuse');
     if (start === null) return;
-    let batch: string[] = [];
-    try {
-      for await (const file of walkFiles(start, (name) => name.startsWith('.'))) {
-        const key = parent + file.name;
-        if (!key.startsWith(prefix) || !isKey(key)) continue;
-        batch.push(key);
-        if (batch.length < LOOKS_AT_ONCE) continue;
-        yield* await this.#lookAt(batch);
-        batch = [];
+    const pending = [parent];
+    for (let under = pending.pop(); under !== undefined; under = pending.pop()) {
+      const path = join(this.location, under);
+      const found = await this.#mapped({ doing: `list ${path}`, path }, () => ignoreMissing(this.#files.list(path)));
+      if (found === undefined) continue; // removed while we walked
+      for (const name of found.directories) if (reaches(`${under}${name}/`, prefix)) pending.push(`${under}${name}/`);
+      for (const { name, ...known } of found.files) {
+        const key = under + name;
+        if (key.startsWith(prefix) && isKey(key)) yield { key, ...known };
       }
-      yield* await this.#lookAt(batch);
-    } catch (error) {
-      throw await storageError(error, { doing: `list ${start}`, path: start });
     }
   }
 
@@ -361,16 +358,6 @@ export class LocalStore implements Store {
     });
   }
 
-  /** The entries of those keys that are still there. */
-  async #lookAt(keys: string[]): Promise<StoreEntry[]> {
-    const look = (key: string) => ignoreMissing(lstat(join(this.location, key), { bigint: true }));
-    const found = await Promise.all(keys.map(look));
-    return keys.flatMap((key, at) => {
-      const stats = found[at];
-      return stats?.isFile() === true ? [entryOf(key, stats)] : [];
-    });
-  }
-
   async #syncDirectories(prefix: string): Promise<void> {
     const path = join(this.location, prefix);
     for (const entry of await readdir(path, { withFileTypes: true })) {
@@ -396,6 +383,11 @@ function entryOf(key: string, stats: BigIntStats): StoreEntry {
     version: `${stats.ino}-${stats.size}-${stats.mtimeNs}`,
     modifiedUs: Number(stats.mtimeNs / 1000n),
   };
+}
+
+/** Whether keys below a directory may begin with the prefix. */
+function reaches(directory: string, prefix: string): boolean {
+  return directory.startsWith(prefix) || prefix.startsWith(directory);
 }
 
 function identityOf(stats: Stats): string {

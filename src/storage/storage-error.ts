@@ -55,6 +55,7 @@ const hints: Record<string, string> = {
   EPERM: "Give the server's user read and write access to that path.",
   EROFS: 'The file system is mounted read-only; a disk error may have caused that, see the kernel log.',
   EIO: 'The disk reports an error; see the kernel log and replace the disk before relying on it.',
+  EAGAIN: 'Raise the limit of threads (ulimit -u, the pids limit of the service).',
   EMFILE: 'Raise the limit of open files (ulimit -n).',
   ENFILE: "Raise the system's limit of open files.",
   EXDEV: 'Everything below the repository directory must be on one file system.',
