@@ -268,10 +268,10 @@ export class Catalog {
   }
 
   async #refresh(): Promise<void> {
-    const manifests = await this.#load('backups/', parseManifestKey, this.#manifests, (id, key) =>
-      this.#readManifest(id, key),
-    );
-    const states = await this.#load('states/', parseStateKey, this.#states, (id, key) => this.#readState(id, key));
+    const [manifests, states] = await Promise.all([
+      this.#load('backups/', parseManifestKey, this.#manifests, (id, key) => this.#readManifest(id, key)),
+      this.#load('states/', parseStateKey, this.#states, (id, key) => this.#readState(id, key)),
+    ]);
     this.#manifests = manifests;
     this.#states = states;
     const entries = new Map<number, BackupEntry>();

@@ -183,6 +183,23 @@ t.test('A15: increments while the clock jumps back a day and forward ten years',
   }
 });
 
+t.test('an increment looks whether the file list that it rests on is still there', async (t) => {
+  const f = await fixture(t);
+  await fill(f, 'one', 10);
+  const full = await create(f, {});
+  // Whoever looks at the backup has its list in memory from then on.
+  await f.backup.info(full.id);
+  await fill(f, 'two', 10);
+  renameSync(join(f.repository, 'lists'), join(f.dir, 'lists-away'));
+  await t.rejects(create(f, { type: 'incremental', strict: true, verify: true }), {
+    code: 'BACKUPTYPE',
+    message: /no readable file list/,
+  });
+  const instead = await create(f, { type: 'incremental', verify: true });
+  t.equal(instead.type, 'full');
+  await (await f.backup.verify(instead.id, 'DEEP')).done;
+});
+
 t.test('CREATE INCREMENTAL VERIFY lists only what verified, PIN and LABEL hold', async (t) => {
   const f = await fixture(t);
   await fill(f, 'a', 5);

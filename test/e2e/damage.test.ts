@@ -2,7 +2,8 @@
  * Damage to a repository under a running server: every kind of file, every kind of damage. It is found and named, or it
  * is harmless; what is damaged is never served.
  */
-import { appendFileSync, cpSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, cpSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
@@ -296,6 +297,30 @@ t.test('VERIFY ALL checks every backup, then names every bad id in one error', a
   t.match(await admin(client, 'PRUNE', 'MAXCOUNT', 1), { deleted: [], kept: [1, 2, 3, 4] });
   t.match(await admin(client, 'CREATE'), { id: 5, status: 'complete' });
   t.match(await admin(client, 'VERIFY', 5, 'DEEP'), { status: 'VALID' });
+  await server.stop();
+});
+
+t.test('a pipe in the place of an object makes its backup corrupt, however it is looked at', async (t) => {
+  const server = await startServer(t);
+  const client = await server.client();
+  await client.set('key', 'value');
+  const repository = join(server.dir, 'backups');
+  await admin(client, 'CREATE');
+  const { files_list: files } = await admin<{ files_list: { name: string; sha256: string }[] }>(client, 'INFO', 1);
+  const path = objectPath(repository, files.find(({ name }) => name === 'CURRENT')?.sha256 as string);
+  renameSync(path, `${path}.away`);
+  execFileSync('mkfifo', [path]);
+  for (const mode of ['QUICK', 'FULL', 'DEEP']) {
+    await t.rejects(client.call('ADMIN.BACKUP', 'VERIFY', '1', mode), {
+      message: /^BACKUPCORRUPT .*not a regular file/,
+    });
+    t.match((await list(client, 'STATUS', 'all')).backups, [{ id: 1, status: 'corrupt', verify_status: 'invalid' }]);
+    rmSync(path);
+    renameSync(`${path}.away`, path);
+    t.match(await admin(client, 'VERIFY', 1), { status: 'VALID' });
+    renameSync(path, `${path}.away`);
+    execFileSync('mkfifo', [path]);
+  }
   await server.stop();
 });
 

@@ -1,5 +1,5 @@
 /** A4–A6: the live files that a backup is made from are damaged on disk: CREATE notices, lists nothing, and says what to do. */
-import { readdirSync, rmSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Redis } from 'ioredis';
 import t, { type Test } from 'tap';
@@ -97,6 +97,20 @@ t.test('A6: bytes of a table that change under the copy fail the create', async 
   await t.rejects(client.call('ADMIN.BACKUP', 'WAIT', '2'), { message: /^BACKUPFAILED the live table/ });
   t.match(await list(client, 'STATUS', 'all'), { total: 1 });
   flipBit(table(join(server.dir, 'db-000001')), 100);
+  t.match(await admin(client, 'CREATE', 'VERIFY'), { id: 3, status: 'complete' });
+  await server.stop();
+});
+
+t.test('A6: a CURRENT that the disk loses between the cut and its copy fails the create', async (t) => {
+  const pause = pauseAt(t, 'checkpoint-made');
+  const { server, client } = await prepared(t, pause.env);
+  await admin(client, 'CREATE', 'ASYNC');
+  await pause.reached();
+  const current = join(server.dir, 'staging', '2', 'CURRENT');
+  writeFileSync(current, Buffer.alloc(statSync(current).size));
+  pause.release();
+  await t.rejects(client.call('ADMIN.BACKUP', 'WAIT', '2'), { message: /^BACKUPFAILED the staged file CURRENT/ });
+  t.match(await list(client, 'STATUS', 'all'), { total: 1 });
   t.match(await admin(client, 'CREATE', 'VERIFY'), { id: 3, status: 'complete' });
   await server.stop();
 });

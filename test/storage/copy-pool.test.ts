@@ -104,6 +104,32 @@ t.test('a gentle copy rests while the event loop is busy, and any other does not
   await Promise.all(running);
 });
 
+t.test('what is not gentle goes before what is, and nobody rests while it waits', async (t) => {
+  const order: string[] = [];
+  const controls: BigInt64Array[] = [];
+  const ends: (() => void)[] = [];
+  const copy: typeof nativeFiles.copy = (asked) => {
+    order.push(asked.sourcePath);
+    controls.push(asked.control);
+    return new Promise((resolve) => ends.push(() => resolve({ kind: 'done', sha256: 'x', sizeBytes: 0 })));
+  };
+  const pool = new CopyPool(copy, { workers: 1, load: () => 1 });
+  t.teardown(() => pool.close());
+  const start = (sourcePath: string, gentle: boolean) =>
+    pool.copy({ sourcePath, sizeBytes: null, targetPath: null }, { gentle });
+  const jobs = [start('first', true), start('second', true)];
+  const rest = () => Number(Atomics.load(controls[0] as BigInt64Array, COPY_REST));
+  await waitFor(() => rest() === 900, { what: 'rest' });
+  jobs.push(start('urgent', false));
+  await waitFor(() => rest() === 0, { what: 'the end of the rest' });
+  for (let ended = 0; ended < 3; ended++) {
+    await waitFor(() => ends.length > ended, { what: 'the next copy' });
+    ends[ended]?.();
+  }
+  await Promise.all(jobs);
+  t.same(order, ['first', 'urgent', 'second']);
+});
+
 t.test('a copy that rests is cancelled at once, and loses nothing', async (t) => {
   const content = randomBytes(3 * MEBIBYTE);
   const dir = scratch(t, { source: content });
