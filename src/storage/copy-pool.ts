@@ -150,8 +150,8 @@ export class CopyPool {
 
   #look(): void {
     const load = this.#load();
-    // What lasted for one look alone was the work around the copies themselves.
     const isUrgent = this.#queue.some(({ options }) => options.gentle !== true);
+    // What lasted for one look alone was the work around the copies themselves.
     const rest = isUrgent ? 0 : restPercent(Math.min(load, this.#lastLoad));
     this.#lastLoad = load;
     for (const job of this.#running) {
