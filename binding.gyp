@@ -6,6 +6,7 @@
       "target_name": "cairn",
       "sources": [
         "native/addon.cc",
+        "native/below-root.cc",
         "native/checksum.cc",
         "native/commits.cc",
         "native/crc32c.cc",
@@ -13,6 +14,7 @@
         "native/file-copy.cc",
         "native/file-copy-worker.cc",
         "native/file-list.cc",
+        "native/file-reads.cc",
         "native/file-sizes.cc",
         "native/handle.cc",
         "native/info-log.cc",

@@ -30,6 +30,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   env.SetInstanceData(data);
   exports.Set("open", Napi::Function::New(env, cairn::Database::Open));
   exports.Set("fileSizes", Napi::Function::New(env, cairn::FileSizes));
+  exports.Set("fileReads", Napi::Function::New(env, cairn::FileReads));
   exports.Set("fileList", Napi::Function::New(env, cairn::FileList));
   exports.Set("copyFile", Napi::Function::New(env, cairn::QueueFileCopy));
   exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));

@@ -39,10 +39,13 @@ inline rocksdb::Slice BytesOf(const Napi::Value& value) {
 // file-sizes.cc: fileSizes(root, keys below it, each ended by NUL): a Float64Array.
 Napi::Value FileSizes(const Napi::CallbackInfo& info);
 
+// file-reads.cc: fileReads(root, keys below it, each ended by NUL, maxBytes of a file, enoughBytes of all): {lengths, bytes}.
+Napi::Value FileReads(const Napi::CallbackInfo& info);
+
 // file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.
 Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
 
-// file-list.cc: fileList(directory): {errno, directories, names, versions, numbers}.
+// file-list.cc: fileList(directory, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers, gone, seen}.
 Napi::Value FileList(const Napi::CallbackInfo& info);
 
 // write.cc

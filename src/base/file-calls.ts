@@ -10,10 +10,20 @@ export interface FileCalls {
    */
   sizes(root: string, keys: readonly string[]): Promise<Float64Array>;
   /**
+   * The bytes of files below a directory, in the order of their keys: null for what is missing, not a regular file, larger than maxBytes,
+   * or cannot be read. Once enoughBytes were read the rest is left out: fewer answers than keys, and at least one. Links and keys as above.
+   */
+  reads(root: string, keys: readonly string[], maxBytes: number, enoughBytes: number): Promise<(Buffer | null)[]>;
+  /**
    * What lies in a directory: regular files and directories whose names do not begin with a dot. Throws what the system says, as Node
    * does: an Error with `code`.
    */
   list(directory: string): Promise<DirectoryListing>;
+  /**
+   * What of a directory's files is not as an earlier look has seen it; without one all are new. A directory that is missing has none, and
+   * is an error in no other case than that of `list`.
+   */
+  changes(directory: string, since?: Buffer): Promise<DirectoryChanges>;
   /**
    * Copies or hashes a file in one pass over its bytes, on a thread of its own with lower priority than the event loop. Resolves
    * when the target's bytes are synced (its directory is the caller's to sync), or with why there is no target.
@@ -22,8 +32,17 @@ export interface FileCalls {
 }
 
 export interface DirectoryListing {
-  directories: string[];
-  files: ListedFile[];
+  readonly directories: readonly string[];
+  readonly files: readonly ListedFile[];
+}
+
+export interface DirectoryChanges {
+  /** For the next look. */
+  readonly seen: Buffer;
+  /** New ones, and those whose version is another. */
+  readonly files: readonly ListedFile[];
+  /** Names that were there. */
+  readonly gone: readonly string[];
 }
 
 export interface ListedFile {

@@ -117,13 +117,28 @@ export interface Addon {
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
   /** The keys below the root, each ended by NUL. */
   fileSizes(root: string, keys: string): Promise<Float64Array>;
-  /** Each name and version ended by NUL; numbers: size, µs of the last change, of each. errno 0: none. */
-  fileList(directory: string): Promise<{
+  /** `lengths` of what `bytes` holds, in the order of the keys; -1: not read, -2: not looked at, since enough bytes were read. */
+  fileReads(
+    root: string,
+    keys: string,
+    maxBytes: number,
+    enoughBytes: number,
+  ): Promise<{ lengths: Int32Array; bytes: Buffer }>;
+  /**
+   * Each name and version ended by NUL; numbers: size, µs of the last change, of each; errno 0: none. Where `seen` of an earlier call is
+   * given back: of those alone that were not there then, or other, and the names of files that are gone.
+   */
+  fileList(
+    directory: string,
+    known: Buffer | undefined,
+  ): Promise<{
     errno: number;
     directories: string;
     names: string;
     versions: string;
     numbers: Float64Array;
+    gone: string;
+    seen: Buffer;
   }>;
   /** sizeBytes below 0: all; control: newCopyControl; errno 0: none. */
   copyFile(

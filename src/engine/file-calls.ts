@@ -1,31 +1,70 @@
 /** Whole files through the addon; nothing in it is about a database. */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
-import type { CopyOutcome, DirectoryListing, FileCalls, FileCopy } from '../base/file-calls.js';
+import type {
+  CopyOutcome,
+  DirectoryChanges,
+  DirectoryListing,
+  FileCalls,
+  FileCopy,
+  ListedFile,
+} from '../base/file-calls.js';
 import { type Addon, loadAddon } from './addon.js';
 
 const NUL = '\0';
+/** In the place of a length; below 0 otherwise: not read. */
+const NOT_LOOKED_AT = -2;
 
 export const nativeFiles: FileCalls = {
-  sizes: (root, keys) => loadAddon().fileSizes(root, keys.length === 0 ? '' : keys.join(NUL) + NUL),
+  sizes: (root, keys) => loadAddon().fileSizes(root, joined(keys)),
+  reads,
   list,
+  changes,
   copy,
 };
 
-async function list(directory: string): Promise<DirectoryListing> {
-  const found = await loadAddon().fileList(directory);
-  if (found.errno !== 0) {
-    const [code, text] = systemError(found.errno);
-    throw Object.assign(new Error(`${code}: ${text}, scandir '${directory}'`), { code });
+async function reads(
+  root: string,
+  keys: readonly string[],
+  maxBytes: number,
+  enoughBytes: number,
+): Promise<(Buffer | null)[]> {
+  const { lengths, bytes } = await loadAddon().fileReads(root, joined(keys), maxBytes, enoughBytes);
+  const found: (Buffer | null)[] = [];
+  let at = 0;
+  for (const length of lengths) {
+    if (length === NOT_LOOKED_AT) break;
+    found.push(length < 0 ? null : bytes.subarray(at, at + length));
+    at += Math.max(length, 0);
   }
-  const versions = parts(found.versions);
-  const files = parts(found.names).map((name, nth) => ({
+  return found;
+}
+
+async function list(directory: string): Promise<DirectoryListing> {
+  const found = await loadAddon().fileList(directory, undefined);
+  if (found.errno !== 0) throw cannotList(directory, found.errno);
+  return { directories: parts(found.directories), files: filesOf(found) };
+}
+
+async function changes(directory: string, since?: Buffer): Promise<DirectoryChanges> {
+  const found = await loadAddon().fileList(directory, since);
+  if (found.errno !== 0 && found.errno !== constants.errno.ENOENT) throw cannotList(directory, found.errno);
+  return { seen: found.seen, files: filesOf(found), gone: parts(found.gone) };
+}
+
+function filesOf({ names, versions, numbers }: Awaited<ReturnType<Addon['fileList']>>): ListedFile[] {
+  const all = parts(versions);
+  return parts(names).map((name, nth) => ({
     name,
-    version: versions[nth] as string,
-    sizeBytes: found.numbers[2 * nth] as number,
-    modifiedUs: found.numbers[2 * nth + 1] as number,
+    version: all[nth] as string,
+    sizeBytes: numbers[2 * nth] as number,
+    modifiedUs: numbers[2 * nth + 1] as number,
   }));
-  return { directories: parts(found.directories), files };
+}
+
+function cannotList(directory: string, errno: number): Error {
+  const [code, text] = systemError(errno);
+  return Object.assign(new Error(`${code}: ${text}, scandir '${directory}'`), { code });
 }
 
 /** It rejects only where it could not begin. */
@@ -43,6 +82,11 @@ function systemError(errno: number): [name: string | null, text: string] {
 }
 
 /** Each ended by NUL. */
+function joined(keys: readonly string[]): string {
+  return keys.length === 0 ? '' : keys.join(NUL) + NUL;
+}
+
+/** The same taken apart. */
 function parts(text: string): string[] {
   const all = text.split(NUL);
   all.pop();

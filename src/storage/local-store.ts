@@ -32,10 +32,13 @@ import { CopyPool } from './copy-pool.js';
 import { cancelled, type StorageAction, storageError } from './storage-error.js';
 import {
   type Digested,
+  type Got,
   isKey,
   requireKey,
   requirePrefix,
+  type Seen,
   type Store,
+  type StoreChanges,
   type StoreEntry,
   StoreObjectExists,
   StoreObjectMissing,
@@ -46,6 +49,10 @@ import {
 const LOOKS_AT_ONCE = 64;
 /** Sizes that one call asks for; the next keys are checked while it looks. */
 const SIZES_AT_ONCE = 2048;
+/** Objects and bytes that one call reads: what is made of them holds up the event loop until the next call is awaited. */
+const READS_AT_ONCE = 128;
+const ENOUGH_BYTES = 1 << 20;
+const RETRIES_AT_ONCE = 16;
 
 export interface LocalStoreOptions {
   files: FileCalls;
@@ -105,6 +112,52 @@ export class LocalStore implements Store {
         throw isErrno(error, 'EINVAL') ? notAnObject(key, path) : error;
       }
     });
+  }
+
+  async *getMany(keys: readonly string[], maxBytes: number): AsyncGenerator<readonly Got[]> {
+    for (const key of keys) requireKey(key);
+    const readFrom = (at: number): Promise<(Buffer | null)[]> => {
+      const reading = this.#reads(keys.slice(at, at + READS_AT_ONCE), maxBytes);
+      reading.catch(() => undefined); // awaited below, unless nobody asks for more
+      return reading;
+    };
+    let reading = readFrom(0);
+    for (let at = 0; at < keys.length; ) {
+      const found = await reading;
+      assert(found.length > 0, 'a call that reads files reads at least one');
+      const end = at + found.length;
+      if (end < keys.length) reading = readFrom(end);
+      yield await this.#got(keys.slice(at, end), found, maxBytes);
+      at = end;
+    }
+  }
+
+  async #reads(keys: readonly string[], maxBytes: number): Promise<(Buffer | null)[]> {
+    if (keys.length === 0) return [];
+    await this.#requireRoot();
+    return this.#files.reads(this.location, keys, maxBytes, ENOUGH_BYTES);
+  }
+
+  /** What could not be read: get tells why. */
+  async #got(keys: readonly string[], found: readonly (Buffer | null)[], maxBytes: number): Promise<Got[]> {
+    const all: Got[] = [];
+    const others: number[] = [];
+    for (const [nth, key] of keys.entries()) {
+      const bytes = found[nth] ?? null;
+      if (bytes !== null) all[nth] = { key, bytes, error: null };
+      else others.push(nth);
+    }
+    for (let from = 0; from < others.length; from += RETRIES_AT_ONCE) {
+      const readAgain = async (nth: number) => {
+        const key = keys[nth] as string;
+        all[nth] = await this.get(key, maxBytes).then(
+          (bytes): Got => ({ key, bytes, error: null }),
+          (error: Error): Got => ({ key, bytes: null, error }),
+        );
+      };
+      await Promise.all(others.slice(from, from + RETRIES_AT_ONCE).map(readAgain));
+    }
+    return all;
   }
 
   async put(
@@ -181,6 +234,22 @@ export class LocalStore implements Store {
         if (key.startsWith(prefix) && isKey(key)) yield { key, ...known };
       }
     }
+  }
+
+  async changes(prefix: string, since?: Seen): Promise<StoreChanges> {
+    requirePrefix(prefix);
+    assert(prefix.indexOf('/') === prefix.length - 1, 'a prefix of one part ends with its only slash');
+    await this.#directory([prefix.slice(0, -1)], 'refuse');
+    const path = join(this.location, prefix);
+    const { seen, files, gone } = await this.#mapped({ doing: `list ${path}`, path }, () =>
+      this.#files.changes(path, since as (Buffer & Seen) | undefined),
+    );
+    const changed: StoreEntry[] = [];
+    for (const { name, sizeBytes, version, modifiedUs } of files) {
+      const key = prefix + name;
+      if (isKey(key)) changed.push({ key, sizeBytes, version, modifiedUs });
+    }
+    return { seen: seen as Buffer & Seen, changed, gone: gone.map((name) => prefix + name).filter(isKey) };
   }
 
   async delete(key: string): Promise<boolean> {

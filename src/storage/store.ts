@@ -34,6 +34,21 @@ export interface TransferOptions {
   gentle?: boolean;
 }
 
+declare const seen: unique symbol;
+/** What a look at a prefix has seen; means something to the store that made it alone. */
+export type Seen = { readonly [seen]: true };
+
+export interface StoreChanges {
+  seen: Seen;
+  /** New ones, and those whose version is another. */
+  changed: readonly StoreEntry[];
+  /** Keys that were there. */
+  gone: readonly string[];
+}
+
+/** What getMany found of one object: its bytes, or what `get` would have thrown. */
+export type Got = { key: string; bytes: Buffer; error: null } | { key: string; bytes: null; error: Error };
+
 export interface Digested {
   /** Lower-case hex. */
   sha256: string;
@@ -104,6 +119,11 @@ export interface Store {
   /** The first `length` bytes of an object, fewer where it is shorter. */
   getStart(key: string, length: number): Promise<Buffer>;
   /** beforeVisible is awaited when everything is written and synced, just before the object gets its name. */
+  /**
+   * Many small objects, whole, in the order of the keys: in batches of bounded size, the next one being read while one is worked on.
+   * Each as `get` would give it.
+   */
+  getMany(keys: readonly string[], maxBytes: number): AsyncIterable<readonly Got[]>;
   put(
     key: string,
     bytes: Buffer,
@@ -114,6 +134,11 @@ export interface Store {
   sizes(keys: readonly string[]): Promise<(number | null)[]>;
   /** Every object under the prefix ('' for all), in no order. */
   list(prefix: string): AsyncIterable<StoreEntry>;
+  /**
+   * What of the objects right below a prefix of one part ('backups/') is not as an earlier look has seen it; without one all are new.
+   * Deeper ones are not looked at.
+   */
+  changes(prefix: string, since?: Seen): Promise<StoreChanges>;
   delete(key: string): Promise<boolean>;
   /** The same for many, at the price of few syncs. Answers how many were there; where some fail, the others go all the same. */
   deleteAll(keys: readonly string[]): Promise<number>;

@@ -8,7 +8,14 @@ import { join } from 'node:path';
 import type { Test } from 'tap';
 import { CairnError } from '../../src/base/errors.js';
 import { sha256 } from '../../src/base/hash.js';
-import { type Store, type StoreEntry, StoreObjectExists, StoreObjectMissing } from '../../src/storage/store.js';
+import {
+  type Got,
+  type Seen,
+  type Store,
+  type StoreEntry,
+  StoreObjectExists,
+  StoreObjectMissing,
+} from '../../src/storage/store.js';
 import { scratch } from '../support/scratch.js';
 
 const MEBIBYTE = 1024 * 1024;
@@ -123,6 +130,64 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
     t.same(await store.sizes([]), []);
   });
 
+  scenario('many objects are read in batches, in the order of the keys, each as get gives it', async (t, store) => {
+    const all = Array.from({ length: 300 }, (_, nth) => ({ key: `a/${nth}`, bytes: randomBytes(nth % 50) }));
+    for (const nth of [7, 8, 9]) (all[nth] as { bytes: Buffer }).bytes = randomBytes(MEBIBYTE);
+    for (const { key, bytes } of all) await store.put(key, bytes);
+    const wanted = [...all.map(({ key }) => key).reverse(), 'a/none', 'b/none', 'a', 'a/1'];
+    const batches: number[] = [];
+    const found: Got[] = [];
+    for await (const batch of store.getMany(wanted, MEBIBYTE)) {
+      batches.push(batch.reduce((sum, { bytes }) => sum + (bytes?.length ?? 0), 0));
+      found.push(...batch);
+    }
+    t.same(
+      found.map(({ key }) => key),
+      wanted,
+    );
+    const expected = [...all.map(({ bytes }) => bytes).reverse(), null, null, null, all[1]?.bytes ?? null];
+    for (const [nth, { bytes, error }] of found.entries()) {
+      if (expected[nth] === null) t.match(error, { name: 'StoreObjectMissing' });
+      else if (bytes === null || !bytes.equals(expected[nth] as Buffer)) t.fail(`${wanted[nth]} is something else`);
+    }
+    t.ok(Math.max(...batches) < 3 * MEBIBYTE, 'a batch is bounded in bytes');
+    for await (const [got] of store.getMany(['a/7'], 1000)) t.match(got?.error, { code: 'BACKUPCORRUPT' });
+    for await (const _ of store.getMany([], 10)) t.fail('nothing was asked for');
+    for await (const _ of store.getMany(wanted, MEBIBYTE)) break;
+  });
+
+  scenario(
+    'changes gives what is new, other or gone since a look, and a look without one gives all',
+    async (t, store) => {
+      const since = async (seen?: Seen) => {
+        const found = await store.changes('a/', seen);
+        return { seen: found.seen, changed: found.changed.map(({ key }) => key).sort(), gone: [...found.gone].sort() };
+      };
+      const none = await since();
+      t.match(none, { changed: [], gone: [] });
+      for (const key of ['a/1', 'a/2', 'a/3', 'a/deep/1', 'b/1']) await store.put(key, Buffer.from('x'));
+      const first = await since(none.seen);
+      t.match(first, { changed: ['a/1', 'a/2', 'a/3'], gone: [] });
+      t.same(
+        (await store.changes('a/')).changed.find(({ key }) => key === 'a/2'),
+        await store.stat('a/2'),
+      );
+      t.match(await since(first.seen), { changed: [], gone: [] });
+      await store.put('a/2', Buffer.from('y'));
+      await store.put('a/0', Buffer.from('z'));
+      await store.delete('a/1');
+      const second = await since(first.seen);
+      t.match(second, { changed: ['a/0', 'a/2'], gone: ['a/1'] });
+      t.match(await since(second.seen), { changed: [], gone: [] });
+      t.match(
+        await since(first.seen),
+        { changed: ['a/0', 'a/2'], gone: ['a/1'] },
+        'an earlier look can be asked again',
+      );
+      t.match(await since(none.seen), { changed: ['a/0', 'a/2', 'a/3'], gone: [] });
+    },
+  );
+
   scenario('a hostile key is refused before anything is touched', async (t, store) => {
     const source = join(scratch(t, { source: 'abc' }), 'source');
     const hostile = [
@@ -149,6 +214,8 @@ export function storeConformance(t: Test, open: (t: Test) => Promise<Store>): vo
       await t.rejects(store.put(key, Buffer.from('x')), { code: 'BACKUPFAILED' }, `put ${shown}`);
       await t.rejects(store.get(key, 10), { code: 'BACKUPFAILED' }, `get ${shown}`);
       await t.rejects(store.stat(key), { code: 'BACKUPFAILED' }, `stat ${shown}`);
+      await t.rejects(store.getMany(['a', key], 10)[Symbol.asyncIterator]().next(), { code: 'BACKUPFAILED' }, shown);
+      await t.rejects(store.changes(`${key}/`), { code: 'BACKUPFAILED' }, `changes ${shown}`);
       await t.rejects(store.sizes(['a', key]), { code: 'BACKUPFAILED' }, `sizes ${shown}`);
       await t.rejects(store.delete(key), { code: 'BACKUPFAILED' }, `delete ${shown}`);
       await t.rejects(store.hash(key), { code: 'BACKUPFAILED' }, `hash ${shown}`);

@@ -23,7 +23,7 @@ import { sha256 } from '../../src/base/hash.js';
 import { nativeFiles } from '../../src/engine/index.js';
 import { openLocalStore } from '../../src/storage/local-store.js';
 import { recode } from '../../src/storage/storage-error.js';
-import type { Store } from '../../src/storage/store.js';
+import type { Got, Store } from '../../src/storage/store.js';
 import { storeConformance } from '../conformance/store.js';
 import { cannotRefuse, makeImmutable } from '../support/refusing.js';
 import { scratch } from '../support/scratch.js';
@@ -101,7 +101,15 @@ t.test('symbolic links below the root are refused, wherever they lead', async (t
     await t.rejects(store.hash(key), { code: 'BACKUPCORRUPT' }, `hash ${key}`);
     await t.rejects(store.stat(key), { code: 'BACKUPCORRUPT' }, `stat ${key}`);
     await t.rejects(store.sizes(['real/x', key]), { code: 'BACKUPCORRUPT' }, `sizes ${key}`);
+    const got = await batches(store.getMany(['real/x', key, 'real/x'], 100));
+    t.match(got, [{ error: null }, { bytes: null, error: { code: 'BACKUPCORRUPT' } }, { error: null }], `many ${key}`);
   }
+  for (const prefix of ['out/', 'in/']) await t.rejects(store.changes(prefix), { code: 'BACKUPCORRUPT' });
+  t.same(
+    (await store.changes('real/')).changed.map(({ key }) => key),
+    ['real/x'],
+    'a link is no object',
+  );
   await t.rejects(store.put('out/y', Buffer.from('x')), { code: 'BACKUPCORRUPT' });
   await t.rejects(store.delete('out/x'), { code: 'BACKUPCORRUPT' });
   await store.put('real/link', Buffer.from('mine'));
@@ -115,6 +123,13 @@ t.test('a pipe or a directory in the place of an object hangs nothing', async (t
   mkdirSync(join(store.location, 'taken', 'x'), { recursive: true });
   await t.rejects(store.hash('pipe'), { code: 'BACKUPCORRUPT' });
   await t.rejects(store.get('pipe', 10), { code: 'BACKUPCORRUPT' });
+  t.match(await batches(store.getMany(['pipe', 'taken', 'taken/x'], 10)), [
+    { error: { code: 'BACKUPCORRUPT' } },
+    { error: { name: 'StoreObjectMissing' } },
+    { error: { name: 'StoreObjectMissing' } },
+  ]);
+  await t.rejects(store.changes('pipe/'), { code: 'BACKUPFAILED' });
+  t.match(await store.changes('taken/'), { changed: [], gone: [] });
   await t.rejects(store.put('taken', Buffer.from('x')), { code: 'BACKUPFAILED', details: { key: 'taken' } });
   const source = join(scratch(t, { source: 'abc' }), 'source');
   await t.rejects(
@@ -134,6 +149,8 @@ t.test('a root that was replaced or removed is not written to', async (t) => {
   await t.rejects(store.put('a/c', Buffer.from('x')), { code: 'BACKUPFAILED', message: /is gone/ });
   await t.rejects(store.sizes(['a/b']), { code: 'BACKUPFAILED', message: /is gone/ });
   await t.rejects(store.get('a/b', 10), { code: 'BACKUPFAILED' });
+  await t.rejects(batches(store.getMany(['a/b'], 10)), { code: 'BACKUPFAILED' });
+  await t.rejects(store.changes('a/'), { code: 'BACKUPFAILED', message: /is gone/ });
   mkdirSync(root);
   await t.rejects(store.put('a/c', Buffer.from('x')), { code: 'BACKUPFAILED', message: /no longer the directory/ });
   await t.rejects(keys(store), { code: 'BACKUPFAILED' });
@@ -264,3 +281,9 @@ t.test(
     await store.close();
   },
 );
+
+async function batches(all: AsyncIterable<readonly Got[]>): Promise<Got[]> {
+  const found: Got[] = [];
+  for await (const batch of all) found.push(...batch);
+  return found;
+}
