@@ -30,6 +30,8 @@ const epochScale: Record<number, number> = { 10: 1_000_000, 13: 1000, 16: 1 };
 
 /** Parses a moment; throws ERR naming the accepted forms. */
 export function parseTime(text: string): ParsedTime {
+  const printed = printedUs(text);
+  if (printed !== null) return { us: printed, bareDate: false };
   if (/^\d+$/.test(text)) return { us: parseEpoch(text), bareDate: false };
   const match = calendarForm.exec(text);
   if (match === null) throw refused(text, 'it has none of the accepted forms');
@@ -57,8 +59,57 @@ export function formatTime(us: number): string {
   return `${new Date(ms).toISOString().slice(0, -1)}${String(micros).padStart(3, '0')}Z`;
 }
 
+const ZERO = 0x30;
+/** 27 characters, as formatTime prints them: their codes where they are no digits. */
+const [DASH, TEE, COLON, POINT, ZED] = [0x2d, 0x54, 0x3a, 0x2e, 0x5a];
+
+/**
+ * The moment of a text as formatTime prints it; null: it is none, or of the first or last year of all, where it takes more to tell.
+ * Without regular expressions: it is asked for every moment of every document.
+ */
+function printedUs(text: string): number | null {
+  const isPrinted =
+    text.length === 27 &&
+    text.charCodeAt(4) === DASH &&
+    text.charCodeAt(7) === DASH &&
+    text.charCodeAt(10) === TEE &&
+    text.charCodeAt(13) === COLON &&
+    text.charCodeAt(16) === COLON &&
+    text.charCodeAt(19) === POINT &&
+    text.charCodeAt(26) === ZED;
+  if (!isPrinted) return null;
+  const year = digits(text, 0, 4);
+  const month = digits(text, 5, 7);
+  const day = digits(text, 8, 10);
+  const hour = digits(text, 11, 13);
+  const minute = digits(text, 14, 16);
+  const second = digits(text, 17, 19);
+  const micros = digits(text, 20, 26);
+  const isDay = year > 1684 && year < 2255 && month >= 1 && month <= 12 && day >= 1 && day <= daysOf(year, month);
+  const isTime = hour >= 0 && hour <= 23 && minute >= 0 && minute <= 59 && second >= 0 && second <= 59;
+  if (!isDay || !isTime || micros < 0) return null;
+  return Date.UTC(year, month - 1, day, hour, minute, second) * 1000 + micros;
+}
+
+/** -1: not all of it is digits. */
+function digits(text: string, from: number, to: number): number {
+  let value = 0;
+  for (let at = from; at < to; at++) {
+    const digit = text.charCodeAt(at) - ZERO;
+    if (digit < 0 || digit > 9) return -1;
+    value = value * 10 + digit;
+  }
+  return value;
+}
+
+function daysOf(year: number, month: number): number {
+  if (month !== 2) return month === 4 || month === 6 || month === 9 || month === 11 ? 30 : 31;
+  return year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0) ? 29 : 28;
+}
+
 /** True for text that formatTime could have printed; documents are held to this one form. */
 export function isFormattedTime(text: string): boolean {
+  if (printedUs(text) !== null) return true;
   if (!/^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}Z$/.test(text)) return false;
   try {
     return formatTime(parseTime(text).us) === text;

@@ -61,13 +61,23 @@ export function encodeDocument(value: { format: number } & Record<string, unknow
 
 /** Checks frame, hash, version and schema, in this order. */
 export function decodeDocument<S extends z.ZodType>(bytes: Uint8Array, document: DocumentKind<S>): z.output<S> {
-  const { kind, schema, maxBytes } = document;
+  const { self_sha256: _, ...members } = decodeFrame(bytes, document);
+  return check(document.kind, document.schema, members);
+}
+
+/** The same for a schema that sees neither self_sha256 nor `format`. */
+export function decodeMembers<S extends z.ZodType>(bytes: Uint8Array, document: DocumentKind<S>): z.output<S> {
+  const { format: _, self_sha256: __, ...members } = decodeFrame(bytes, document);
+  return check(document.kind, document.schema, members);
+}
+
+function decodeFrame(bytes: Uint8Array, { kind, maxBytes }: DocumentKind<z.ZodType>): Record<string, unknown> {
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   requireSize(kind, buffer, maxBytes);
   verifySelfHash(kind, buffer);
-  const { self_sha256: _, ...members } = parseObject(kind, buffer);
+  const members = parseObject(kind, buffer);
   requireVersion(kind, members);
-  return check(kind, schema, members);
+  return members;
 }
 
 /** A document whose hash is its name instead of a member of it: parses and checks the rest of the frame. */
@@ -212,7 +222,12 @@ function endOfString(text: string, start: number): number {
 
 function countNames(value: unknown): number {
   if (isScalar(value)) return 0;
-  if (Array.isArray(value)) return value.reduce<number>((sum, item) => sum + countNames(item), 0);
-  const entries = Object.entries(value as object).filter(([name]) => name !== '__proto__');
-  return entries.reduce((sum, [, member]) => sum + 1 + countNames(member), 0);
+  let names = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) names += countNames(item);
+  } else {
+    const object = value as Record<string, unknown>;
+    for (const name of Object.keys(object)) if (name !== '__proto__') names += 1 + countNames(object[name]);
+  }
+  return names;
 }

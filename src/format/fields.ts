@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { isSha256 } from '../base/hash.js';
 import { isFormattedTime } from '../base/time.js';
-import { check, decodeDocument, encodeDocument, FORMAT } from './document.js';
+import { check, decodeMembers, encodeDocument, FORMAT } from './document.js';
 
 /** Highest backup id: names in the repository have eight digits. */
 export const MAX_ID = 99_999_999;
@@ -43,12 +43,8 @@ export function document<S extends z.ZodType<Record<string, unknown>>>(
   schema: S,
   maxBytes: number,
 ): Document<z.output<S>> {
-  const frame = { kind, schema: z.looseObject({ format: z.literal(FORMAT) }), maxBytes };
   return {
-    decode(bytes) {
-      const { format: _, ...members } = decodeDocument(bytes, frame);
-      return check(kind, schema, members);
-    },
+    decode: (bytes) => decodeMembers(bytes, { kind, schema, maxBytes }),
     encode(value) {
       const { format: _, self_sha256: __, ...members } = check(kind, schema, value) as Record<string, unknown>;
       return encodeDocument({ format: FORMAT, ...members });

@@ -103,3 +103,32 @@ function thrownBy(body: () => unknown): unknown {
   }
   return undefined;
 }
+
+t.test('of texts that look printed, those are moments that the calendar has', async () => {
+  const two = (most: number) => fc.integer({ min: 0, max: most }).map((value) => String(value).padStart(2, '0'));
+  const year = fc.oneof(
+    fc.constantFrom(1600, 1683, 1684, 1685, 1700, 1900, 2000, 2024, 2100, 2254, 2255, 2256, 9999, 0),
+    fc.integer({ min: 0, max: 9999 }),
+  );
+  const looks = fc
+    .tuple(year, two(13), two(32), two(24), two(60), two(60), fc.integer({ min: 0, max: 999_999 }))
+    .map(
+      ([y, mo, d, h, mi, s, us]) =>
+        `${String(y).padStart(4, '0')}-${mo}-${d}T${h}:${mi}:${s}.${String(us).padStart(6, '0')}Z`,
+    );
+  const spoiled = fc
+    .tuple(looks, fc.integer({ min: 0, max: 26 }), fc.constantFrom('x', ' ', '/', ':', 'z', '٣', '-'))
+    .map(([text, at, character]) => text.slice(0, at) + character + text.slice(at + 1));
+  fc.assert(
+    fc.property(fc.oneof(looks, spoiled), (text) => {
+      const ms = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/.test(text)
+        ? Date.parse(`${text.slice(0, 23)}Z`)
+        : Number.NaN;
+      const us = ms * 1000 + Number(text.slice(23, 26));
+      const isMoment = Number.isSafeInteger(us) && new Date(ms).toISOString().slice(0, 23) === text.slice(0, 23);
+      if (isFormattedTime(text) !== isMoment) return false;
+      return !isMoment || (parseTime(text).us === us && formatTime(us) === text);
+    }),
+    { numRuns: 5000 },
+  );
+});
