@@ -2,7 +2,7 @@
  * What all ADMIN commands share: arguments parsed as protocol/ says, FORMAT JSON, and records turned into replies.
  */
 import { CairnError } from '../base/errors.js';
-import { type Reply, record } from '../resp/reply.js';
+import { Fields, MapReply, type Reply } from '../resp/reply.js';
 import { parseArguments } from './arguments.js';
 import type { Call, ServerCommand } from './command.js';
 import { jsonReply } from './json-reply.js';
@@ -58,7 +58,16 @@ export function replyOf(value: unknown): Reply {
   if (typeof value === 'number' || typeof value === 'string') return value;
   if (typeof value === 'boolean') return value ? 1 : 0;
   if (Array.isArray(value)) return value.map(replyOf);
-  return record(Object.fromEntries(Object.entries(value as object).map(([name, field]) => [name, replyOf(field)])));
+  const structure = value as object;
+  if (isFlat(structure)) return new Fields(structure);
+  return new MapReply(Object.entries(structure).map(([name, field]) => [name, replyOf(field)]));
+}
+
+function isFlat(value: object): value is Fields['members'] {
+  for (const field of Object.values(value)) {
+    if (field !== null && typeof field !== 'number' && typeof field !== 'string') return false;
+  }
+  return true;
 }
 
 /** The command line that triggered an operation, for the manifest: arguments as text, bounded. */

@@ -3,7 +3,7 @@
  * read as UTF-8, absent is null. Numbers that JSON has no form for (NaN, infinities) become text.
  */
 import { CairnError } from '../base/errors.js';
-import { Double, Encoded, MapReply, NullArray, type Reply, SetReply, Simple, Verbatim } from '../resp/reply.js';
+import { Double, Encoded, Fields, MapReply, NullArray, type Reply, SetReply, Simple, Verbatim } from '../resp/reply.js';
 
 /** What a command answers when FORMAT JSON was asked for: a verbatim string in RESP3, a bulk string in RESP2. */
 export function jsonReply(reply: Reply): Reply {
@@ -18,6 +18,11 @@ export function toJson(reply: Reply): string {
   if (reply instanceof Double) return number(reply.value);
   if (reply instanceof MapReply) {
     return `{${reply.entries.map(([name, value]) => `${JSON.stringify(plainText(name))}:${toJson(value)}`).join(',')}}`;
+  }
+  if (reply instanceof Fields) {
+    const isPlain = Object.values(reply.members).every((value) => typeof value !== 'number' || Number.isFinite(value));
+    if (isPlain) return JSON.stringify(reply.members);
+    return toJson(new MapReply(Object.entries(reply.members)));
   }
   if (reply instanceof SetReply) return list(reply.items);
   if (reply instanceof Encoded) return encoded(reply.bytes);

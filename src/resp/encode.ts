@@ -11,14 +11,19 @@
  * `rewind` gives the space back; else the slab is used up to its end and left to the garbage collector.
  */
 import { CairnError, oneLine } from '../base/errors.js';
-import { Double, Encoded, MapReply, NullArray, type Reply, SetReply, Simple, Verbatim } from './reply.js';
+import { Double, Encoded, Fields, MapReply, NullArray, type Reply, SetReply, Simple, Verbatim } from './reply.js';
 
 const SLAB_BYTES = 64 * 1024;
 /** From here on a value is cheaper to send from where it is than to copy. */
 const PIECE_BYTES = 16 * 1024;
+/** Below that a loop beats the calls that copy. */
+const SHORT = 40;
+/** Digits of larger numbers cannot be told by dividing. */
+const MAX_HEADER = 2 ** 32;
 /** Enough for a type byte, a 64-bit number and a line end. */
 const HEADER_BYTES = 32;
 
+const INTEGER = 0x3a;
 const BULK = 0x24;
 const ARRAY = 0x2a;
 const MAP = 0x25;
@@ -92,7 +97,8 @@ export class ReplyWriter {
         this.write(name, protocol);
         this.write(value, protocol);
       }
-    } else if (reply instanceof SetReply) this.list(protocol === 3 ? SET : ARRAY, reply.items, protocol);
+    } else if (reply instanceof Fields) this.fields(reply.members, protocol);
+    else if (reply instanceof SetReply) this.list(protocol === 3 ? SET : ARRAY, reply.items, protocol);
     else if (reply instanceof Double) {
       const digits = formatDouble(reply.value);
       if (protocol === 3) this.line(`,${digits}`);
@@ -105,6 +111,16 @@ export class ReplyWriter {
     } else this.list(ARRAY, reply, protocol);
   }
 
+  private fields(members: Fields['members'], protocol: 2 | 3): void {
+    const names = Object.keys(members);
+    if (protocol === 3) this.header(MAP, names.length);
+    else this.header(ARRAY, names.length * 2);
+    for (const name of names) {
+      this.text(name);
+      this.write(members[name] as Reply, protocol);
+    }
+  }
+
   private list(type: number, items: readonly Reply[], protocol: 2 | 3): void {
     this.header(type, items.length);
     for (let nth = 0; nth < items.length; nth++) this.write(items[nth] as Reply, protocol);
@@ -113,6 +129,7 @@ export class ReplyWriter {
   private integer(value: number): void {
     const known = smallIntegers[value];
     if (known !== undefined) this.bytes(known);
+    else if (Number.isInteger(value) && value > 0 && value < MAX_HEADER) this.header(INTEGER, value);
     else this.line(`:${value}`);
   }
 
@@ -126,8 +143,7 @@ export class ReplyWriter {
       this.room(2);
     } else {
       this.room(length + 2);
-      // Below some forty bytes a loop beats the call.
-      if (length < 40) for (let at = 0; at < length; at++) this.slab[this.position + at] = value[at] as number;
+      if (length < SHORT) for (let at = 0; at < length; at++) this.slab[this.position + at] = value[at] as number;
       else this.slab.set(value, this.position);
       this.position += length;
     }
@@ -137,6 +153,32 @@ export class ReplyWriter {
   }
 
   private text(value: string): void {
+    if (value.length >= SHORT || !this.shortText(value)) this.longText(value);
+  }
+
+  /** false: it is not all ASCII, and nothing was written. */
+  private shortText(value: string): boolean {
+    const length = value.length;
+    this.room(HEADER_BYTES + length + 2);
+    const before = this.position;
+    this.header(BULK, length);
+    const slab = this.slab;
+    let at = this.position;
+    for (let nth = 0; nth < length; nth++) {
+      const code = value.charCodeAt(nth);
+      if (code > 0x7f) {
+        this.position = before;
+        return false;
+      }
+      slab[at++] = code;
+    }
+    slab[at] = CR;
+    slab[at + 1] = LF;
+    this.position = at + 2;
+    return true;
+  }
+
+  private longText(value: string): void {
     const length = Buffer.byteLength(value);
     if (length >= PIECE_BYTES) {
       this.bulk(Buffer.from(value));
@@ -182,7 +224,7 @@ export class ReplyWriter {
   private bytes(bytes: Buffer): void {
     const length = bytes.length;
     this.room(length);
-    if (length < 40) for (let at = 0; at < length; at++) this.slab[this.position + at] = bytes[at] as number;
+    if (length < SHORT) for (let at = 0; at < length; at++) this.slab[this.position + at] = bytes[at] as number;
     else this.slab.set(bytes, this.position);
     this.position += length;
   }

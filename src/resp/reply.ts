@@ -23,6 +23,10 @@ export class Simple {
 export class MapReply {
   constructor(readonly entries: ReadonlyArray<readonly [Reply, Reply]>) {}
 }
+/** The same as a MapReply of an object's members, in their order, and nothing made of it: for answers of ten thousand structures. */
+export class Fields {
+  constructor(readonly members: Readonly<Record<string, null | number | string>>) {}
+}
 export class SetReply {
   constructor(readonly items: readonly Reply[]) {}
 }
@@ -50,6 +54,7 @@ export type Reply =
   | Buffer
   | Simple
   | MapReply
+  | Fields
   | SetReply
   | Verbatim
   | Double

@@ -4,7 +4,7 @@
  */
 import type { CairnError } from '../base/errors.js';
 import { encodeReply } from '../resp/encode.js';
-import { Encoded, MapReply, NO_REPLY, type Reply, SetReply, Verbatim } from '../resp/reply.js';
+import { Encoded, Fields, MapReply, NO_REPLY, type Reply, SetReply, Verbatim } from '../resp/reply.js';
 import type { WriteGroup } from './write-groups.js';
 
 export class ReplyQueue {
@@ -74,6 +74,8 @@ function weigh(reply: Reply): number {
   if (Buffer.isBuffer(reply) || typeof reply === 'string') return reply.length + 16;
   if (reply === null || typeof reply !== 'object') return 16;
   if (reply instanceof Verbatim) return reply.text.length + 16;
+  if (reply instanceof Fields)
+    return Object.values(reply.members).reduce<number>((sum, value) => sum + 32 + weigh(value), 16);
   if (reply instanceof MapReply) return reply.entries.reduce((sum, [, value]) => sum + 32 + weigh(value), 16);
   const items = reply instanceof SetReply ? reply.items : Array.isArray(reply) ? (reply as readonly Reply[]) : null;
   return items === null ? 64 : items.reduce<number>((sum, item) => sum + weigh(item), 16);

@@ -6,6 +6,7 @@ import { encodeReply, ReplyWriter } from '../../src/resp/encode.js';
 import {
   Double,
   Encoded,
+  Fields,
   MapReply,
   nullArray,
   OK,
@@ -50,6 +51,11 @@ t.test('every kind of reply has its form in RESP2 and in RESP3', async (t) => {
     [new Simple('a\r\nb'), '+a b\r\n', '+a b\r\n'],
     [OK, '+OK\r\n', '+OK\r\n'],
     [new MapReply([['a', 1]]), '*2\r\n$1\r\na\r\n:1\r\n', '%1\r\n$1\r\na\r\n:1\r\n'],
+    [
+      new Fields({ a: 1, b: null, é: 'é' }),
+      '*6\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n$-1\r\n$2\r\n\xc3\xa9\r\n$2\r\n\xc3\xa9\r\n',
+      '%3\r\n$1\r\na\r\n:1\r\n$1\r\nb\r\n_\r\n$2\r\n\xc3\xa9\r\n$2\r\n\xc3\xa9\r\n',
+    ],
     [record({ a: undefined }), '*2\r\n$1\r\na\r\n$-1\r\n', '%1\r\n$1\r\na\r\n_\r\n'],
     [new SetReply(['a']), '*1\r\n$1\r\na\r\n', '~1\r\n$1\r\na\r\n'],
     [new Verbatim('txt', 'é'), '$2\r\n\xc3\xa9\r\n', '=6\r\ntxt:\xc3\xa9\r\n'],
@@ -140,6 +146,9 @@ const reply: fc.Arbitrary<Reply> = fc.letrec<{ reply: Reply }>((tie) => ({
     fc.array(tie('reply'), { maxLength: 5 }),
     fc.array(tie('reply'), { maxLength: 5 }).map((items) => new SetReply(items)),
     fc.array(fc.tuple(tie('reply'), tie('reply')), { maxLength: 4 }).map((entries) => new MapReply(entries)),
+    fc
+      .dictionary(fc.string(), fc.oneof(fc.string(), fc.integer(), fc.constant(null)))
+      .map((members) => new Fields(members)),
   ),
 })).reply;
 
@@ -197,6 +206,7 @@ function wire3(reply: Reply): Wire {
   if (reply instanceof Double) return { type: 'double', text: digits(reply) };
   if (reply instanceof CairnError) return { type: 'error', text: latin1(reply.line) };
   if (reply instanceof SetReply) return { type: 'set', items: reply.items.map(wire3) };
+  if (reply instanceof Fields) return { type: 'map', items: Object.entries(reply.members).flat().map(wire3) };
   if (reply instanceof MapReply) return { type: 'map', items: reply.entries.flat().map(wire3) };
   return { type: 'array', items: (reply as Reply[]).map(wire3) };
 }
@@ -214,6 +224,7 @@ function plain2(reply: Reply): unknown {
   if (reply instanceof Double) return digits(reply);
   if (reply instanceof CairnError) return `error: ${reply.line}`;
   if (reply instanceof SetReply) return reply.items.map(plain2);
+  if (reply instanceof Fields) return Object.entries(reply.members).flat().map(plain2);
   if (reply instanceof MapReply) return reply.entries.flat().map(plain2);
   return (reply as Reply[]).map(plain2);
 }
