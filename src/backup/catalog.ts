@@ -1,7 +1,6 @@
 /**
- * What the repository holds, in memory. The files are the truth: every look first compares names and versions (size,
- * time, inode) with what was read before and reads only what is new or changed, so that a manifest which somebody
- * damaged, removed or brought back is seen at the next LIST. One damaged entry never hides the others.
+ * What the repository holds, in memory. The files are the truth (documents.ts), so that a manifest which somebody damaged,
+ * removed or brought back is seen at the next LIST. One damaged entry never hides the others.
  *
  * A backup is listed when its manifest is there. Its state document (pin, verdicts) changes later; one that is lost or
  * damaged means pinned, because nobody can tell any more that it was not.
@@ -24,7 +23,9 @@ import {
   stateKey,
 } from '../format/index.js';
 import type { Log } from '../observability/log.js';
-import { type Store, type StoreEntry, StoreObjectMissing } from '../storage/store.js';
+import { type Store, StoreObjectMissing } from '../storage/store.js';
+import { Documents } from './documents.js';
+import { ListIndex } from './list-index.js';
 
 export interface BackupEntry {
   id: number;
@@ -44,8 +45,9 @@ export interface BackupEntry {
 const MAX_MANIFEST_BYTES = 1 << 20;
 const MAX_STATE_BYTES = 1 << 20;
 const MAX_LIST_BYTES = 256 << 20;
-const READS_AT_ONCE = 16;
 const LISTS_KEPT = 8;
+/** So many entries that change are put into the sorted ones by themselves. */
+const FEW = 16;
 
 interface OwnVerdict {
   status: BackupEntry['status'];
@@ -54,10 +56,6 @@ interface OwnVerdict {
   beside: BackupState | null;
 }
 
-interface Loaded<T> {
-  version: string;
-  value: T;
-}
 type LoadedManifest = {
   manifest: Manifest | null;
   error: CairnError | null;
@@ -79,10 +77,13 @@ export interface OrphanState {
 export class Catalog {
   readonly #store: Store;
   readonly #log: Log;
-  #manifests = new Map<number, Loaded<LoadedManifest>>();
-  #states = new Map<number, Loaded<LoadedState>>();
-  #entries = new Map<number, BackupEntry>();
+  readonly #manifests: Documents<LoadedManifest>;
+  readonly #states: Documents<LoadedState>;
+  readonly #entries = new Map<number, BackupEntry>();
+  /** What entries() answered, until something changes. */
+  #sorted: readonly BackupEntry[] | null = null;
   readonly #lists = new Map<string, FileList>();
+  #index = new ListIndex();
   /** Verdicts of a server that may not write to the repository. */
   readonly #ownVerdicts = new Map<number, OwnVerdict>();
   #running: Promise<void> | null = null;
@@ -94,6 +95,22 @@ export class Catalog {
   constructor(store: Store, log: Log) {
     this.#store = store;
     this.#log = log;
+    this.#manifests = new Documents({
+      store,
+      prefix: 'backups/',
+      keyOf: manifestKey,
+      idOf: parseManifestKey,
+      maxBytes: MAX_MANIFEST_BYTES,
+      read: (id, bytes) => this.#readManifest(id, bytes),
+    });
+    this.#states = new Documents({
+      store,
+      prefix: 'states/',
+      keyOf: stateKey,
+      idOf: parseStateKey,
+      maxBytes: MAX_STATE_BYTES,
+      read: (id, bytes) => this.#readState(id, bytes),
+    });
   }
 
   /** Brings memory up to the files. A call made while one runs starts another after it, so that it sees what the caller did. */
@@ -123,8 +140,10 @@ export class Catalog {
   }
 
   /** Oldest first. */
-  entries(): BackupEntry[] {
-    return [...this.#entries.values()].filter(({ id }) => !this.#going.has(id)).sort((a, b) => a.id - b.id);
+  entries(): readonly BackupEntry[] {
+    this.#sorted ??= [...this.#entries.values()].sort((a, b) => a.id - b.id);
+    if (this.#going.size === 0) return this.#sorted;
+    return this.#sorted.filter(({ id }) => !this.#going.has(id));
   }
 
   get(id: number): BackupEntry | null {
@@ -137,7 +156,10 @@ export class Catalog {
 
   /** The highest id that any document bears. */
   highestId(): number {
-    return Math.max(0, ...this.#manifests.keys(), ...this.#states.keys());
+    let highest = 0;
+    for (const { id } of this.#manifests.all()) highest = Math.max(highest, id);
+    for (const { id } of this.#states.all()) highest = Math.max(highest, id);
+    return highest;
   }
 
   /** Ids of manifests that somebody lost: their states are there, and neither a create nor a delete accounts for that. */
@@ -147,14 +169,16 @@ export class Catalog {
 
   /** States without a manifest: what an interrupted create or delete leaves, or what is left when somebody lost manifests. */
   orphanStates(): OrphanState[] {
-    return [...this.#states]
-      .filter(([id]) => !this.#manifests.has(id))
-      .map(([id, { value }]) => ({ id, state: value.state }));
+    const orphans: OrphanState[] = [];
+    for (const { id, value } of this.#states.all()) {
+      if (!this.#entries.has(id)) orphans.push({ id, state: value.state });
+    }
+    return orphans;
   }
 
   /** The file list of a backup, read anew where `fresh` (memory may know what the disk has lost meanwhile); errors are BACKUPINCOMPLETE (missing) or BACKUPMANIFEST (does not match its name). */
   async fileList(entry: BackupEntry, options: { fresh?: boolean } = {}): Promise<FileList> {
-    const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
+    const hash = listHash(entry);
     if (hash === null) {
       throw new CairnError(
         'BACKUPMANIFEST',
@@ -168,31 +192,9 @@ export class Catalog {
     const known = this.#lists.get(hash);
     if (known !== undefined && !fresh) return known;
     this.#lists.delete(hash);
-    const bytes = await this.#store.get(listKey(hash), MAX_LIST_BYTES).catch((error) => {
-      if (!(error instanceof StoreObjectMissing)) throw error;
-      throw new CairnError('BACKUPINCOMPLETE', `backup ${id}: its file list ${listKey(hash)} is missing`, {
-        hint: 'Bring the object back from a copy of the repository, or delete the backup.',
-        details: { id, missing: [listKey(hash)] },
-      });
-    });
-    const actual = sha256(bytes);
-    if (actual !== hash) {
-      throw new CairnError('BACKUPCORRUPT', `backup ${id}: its file list ${listKey(hash)} has SHA-256 ${actual}`, {
-        hint: 'Bring the object back from a copy of the repository, or delete the backup.',
-        details: { id, corrupt: [listKey(hash)], expected: hash, actual },
-      });
-    }
-    let list: FileList;
-    try {
-      // Bytes of the same hash say the same.
-      list = known ?? decodeFileList(bytes);
-    } catch (error) {
-      throw new CairnError(
-        'BACKUPMANIFEST',
-        `backup ${id}: its file list ${listKey(hash)} is not one (${(error as Error).message})`,
-        { cause: error },
-      );
-    }
+    const bytes = await this.#store.get(listKey(hash), MAX_LIST_BYTES).catch((error: Error) => error);
+    // Bytes of the same hash say the same.
+    const list = listOf(hash, id, bytes, known);
     this.#lists.set(hash, list);
     for (const oldest of this.#lists.keys()) {
       if (this.#lists.size <= LISTS_KEPT) break;
@@ -203,6 +205,33 @@ export class Catalog {
 
   forgetList(hash: string): void {
     this.#lists.delete(hash);
+    this.#index.forget(hash);
+  }
+
+  /**
+   * What many lists name: hashes of lists, and a backup that has each. Memory may know what the disk has lost meanwhile. Of those that
+   * cannot be read: why.
+   */
+  async listIndex(
+    wanted: ReadonlyMap<string, number>,
+  ): Promise<{ index: ListIndex; unreadable: Map<string, unknown> }> {
+    const index = this.#index;
+    const unreadable = new Map<string, unknown>();
+    const unknown = [...wanted].filter(([hash]) => !index.has(hash));
+    const keys = unknown.map(([hash]) => listKey(hash));
+    let nth = 0;
+    for await (const batch of this.#store.getMany(keys, MAX_LIST_BYTES)) {
+      for (const { bytes, error } of batch) {
+        const [hash, id] = unknown[nth++] as [string, number];
+        try {
+          index.add(hash, listOf(hash, id, error ?? bytes));
+        } catch (thrown) {
+          unreadable.set(hash, thrown);
+        }
+      }
+    }
+    if (index.isLarge) this.#index = new ListIndex();
+    return { index, unreadable };
   }
 
   /**
@@ -215,7 +244,7 @@ export class Catalog {
       if (entry === null) return;
       const next = change(entry.state);
       if (!writable) {
-        const beside = this.#states.get(id)?.value.state ?? null;
+        const beside = this.#states.get(id)?.state ?? null;
         this.#ownVerdicts.set(id, { status: next.status, reason: next.reason, beside });
         return;
       }
@@ -268,119 +297,50 @@ export class Catalog {
   }
 
   async #refresh(): Promise<void> {
-    const [manifests, states] = await Promise.all([
-      this.#load('backups/', parseManifestKey, this.#manifests, (id, key) => this.#readManifest(id, key)),
-      this.#load('states/', parseStateKey, this.#states, (id, key) => this.#readState(id, key)),
-    ]);
-    this.#manifests = manifests;
-    this.#states = states;
-    const entries = new Map<number, BackupEntry>();
-    for (const [id, { value }] of manifests) entries.set(id, this.#entry(id, value, states.get(id)?.value));
-    this.#entries = entries;
-    for (const id of this.#going) if (!manifests.has(id)) this.#going.delete(id);
+    const [manifests, states] = await Promise.all([this.#manifests.look(), this.#states.look()]);
+    // Together: a manifest without its state, or the other way round, means something.
+    this.#setEntries([...new Set([...this.#manifests.take(manifests), ...this.#states.take(states)])]);
+    for (const id of this.#going) if (!this.#entries.has(id)) this.#going.delete(id);
   }
 
   async #reload(id: number): Promise<void> {
-    const manifest = await this.#loadOne(manifestKey(id), this.#manifests.get(id), (key) =>
-      this.#readManifest(id, key),
-    );
-    const state = await this.#loadOne(stateKey(id), this.#states.get(id), (key) => this.#readState(id, key));
-    setOrDelete(this.#manifests, id, manifest);
-    setOrDelete(this.#states, id, state);
-    setOrDelete(this.#entries, id, manifest === null ? null : this.#entry(id, manifest.value, state?.value));
+    const manifest = await this.#manifests.lookAt(id);
+    const state = await this.#states.lookAt(id);
+    this.#manifests.takeOne(id, manifest);
+    this.#states.takeOne(id, state);
+    this.#setEntries([id]);
     if (manifest === null) this.#going.delete(id);
   }
 
-  async #loadOne<T>(
-    key: string,
-    known: Loaded<T> | undefined,
-    read: (key: string) => Promise<T>,
-  ): Promise<Loaded<T> | null> {
-    const object = await this.#store.stat(key).catch((error: unknown) => {
-      // Somebody put a link or a pipe there: no object, as in a listing.
-      if (error instanceof CairnError && error.code === 'BACKUPCORRUPT') return null;
-      throw error;
-    });
-    if (object === null) return null;
-    if (known?.version === object.version) return known;
-    try {
-      return { version: object.version, value: await read(key) };
-    } catch (error) {
-      if (error instanceof StoreObjectMissing) return null;
-      throw error;
+  /** Makes anew what is known of these backups, from their documents. */
+  #setEntries(ids: readonly number[]): void {
+    for (const id of ids) {
+      const manifest = this.#manifests.get(id);
+      if (manifest === undefined) this.#entries.delete(id);
+      else this.#entries.set(id, this.#entry(id, manifest, this.#states.get(id)));
     }
+    if (this.#sorted === null || ids.length === 0) return;
+    this.#sorted = ids.length > FEW ? null : ids.reduce(withEntry(this.#entries), this.#sorted);
   }
 
-  async #load<T>(
-    prefix: string,
-    idOf: (key: string) => number | null,
-    known: Map<number, Loaded<T>>,
-    read: (id: number, key: string) => Promise<T>,
-  ): Promise<Map<number, Loaded<T>>> {
-    const next = new Map<number, Loaded<T>>();
-    const changed: { id: number; object: StoreEntry }[] = [];
-    for await (const object of this.#store.list(prefix)) {
-      const id = idOf(object.key);
-      if (id === null) continue;
-      const loaded = known.get(id);
-      if (loaded?.version === object.version) next.set(id, loaded);
-      else changed.push({ id, object });
-    }
-    const readSome = async (): Promise<void> => {
-      for (let item = changed.pop(); item !== undefined; item = changed.pop()) {
-        const { id, object } = item;
-        try {
-          next.set(id, {
-            version: object.version,
-            value: await read(id, object.key),
-          });
-        } catch (error) {
-          if (!(error instanceof StoreObjectMissing)) throw error;
-        }
-      }
-    };
-    await Promise.all(Array.from({ length: READS_AT_ONCE }, readSome));
-    return next;
-  }
-
-  async #readManifest(id: number, key: string): Promise<LoadedManifest> {
-    const bytes = await this.#store.get(key, MAX_MANIFEST_BYTES).catch((error) => {
-      if (error instanceof StoreObjectMissing) throw error;
-      return error as Error;
-    });
-    if (bytes instanceof Error)
-      return {
-        manifest: null,
-        sha256: null,
-        error: unreadable(id, bytes.message),
-      };
+  #readManifest(id: number, bytes: Buffer | Error): LoadedManifest {
+    if (bytes instanceof Error) return { manifest: null, sha256: null, error: unreadable(id, bytes.message) };
     try {
-      return {
-        manifest: decodeManifest(bytes, id),
-        sha256: sha256(bytes),
-        error: null,
-      };
+      return { manifest: decodeManifest(bytes, id), sha256: sha256(bytes), error: null };
     } catch (error) {
-      this.#log.warn('manifest unreadable', {
-        id,
-        key,
-        reason: (error as Error).message,
-      });
-      return {
-        manifest: null,
-        sha256: sha256(bytes),
-        error: unreadable(id, (error as Error).message),
-      };
-    }
-  }
-
-  async #readState(id: number, key: string): Promise<LoadedState> {
-    try {
-      return { state: decodeState(await this.#store.get(key, MAX_STATE_BYTES), id), error: null };
-    } catch (error) {
-      if (error instanceof StoreObjectMissing) throw error;
       const reason = (error as Error).message;
-      this.#log.warn('state unreadable: the backup counts as pinned', { id, key, reason });
+      this.#log.warn('manifest unreadable', { id, key: manifestKey(id), reason });
+      return { manifest: null, sha256: sha256(bytes), error: unreadable(id, reason) };
+    }
+  }
+
+  #readState(id: number, bytes: Buffer | Error): LoadedState {
+    try {
+      if (bytes instanceof Error) throw bytes;
+      return { state: decodeState(bytes, id), error: null };
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#log.warn('state unreadable: the backup counts as pinned', { id, key: stateKey(id), reason });
       return { state: null, error: reason };
     }
   }
@@ -417,9 +377,52 @@ export class Catalog {
   }
 }
 
-function setOrDelete<T>(map: Map<number, T>, id: number, value: T | null): void {
-  if (value === null) map.delete(id);
-  else map.set(id, value);
+/** Sorted entries as they are with the present one of this id, or without it; those that were handed out stay as they are. */
+function withEntry(entries: ReadonlyMap<number, BackupEntry>) {
+  return (sorted: readonly BackupEntry[], id: number): readonly BackupEntry[] => {
+    let [from, to] = [0, sorted.length];
+    while (from < to) {
+      const middle = (from + to) >>> 1;
+      if ((sorted[middle] as BackupEntry).id < id) from = middle + 1;
+      else to = middle;
+    }
+    const entry = entries.get(id);
+    const next = sorted.slice();
+    next.splice(from, sorted[from]?.id === id ? 1 : 0, ...(entry === undefined ? [] : [entry]));
+    return next;
+  };
+}
+
+/** Which file list a backup has, as its manifest or else its state says; null: nobody knows. */
+export function listHash({ manifest, state }: BackupEntry): string | null {
+  return manifest?.list.sha256 ?? state.list_sha256;
+}
+
+/** A list from what was got for it; errors are BACKUPINCOMPLETE (missing), BACKUPCORRUPT or BACKUPMANIFEST. */
+function listOf(hash: string, id: number, bytes: Buffer | Error, known?: FileList): FileList {
+  if (bytes instanceof StoreObjectMissing) {
+    throw new CairnError('BACKUPINCOMPLETE', `backup ${id}: its file list ${listKey(hash)} is missing`, {
+      hint: 'Bring the object back from a copy of the repository, or delete the backup.',
+      details: { id, missing: [listKey(hash)] },
+    });
+  }
+  if (bytes instanceof Error) throw bytes;
+  const actual = sha256(bytes);
+  if (actual !== hash) {
+    throw new CairnError('BACKUPCORRUPT', `backup ${id}: its file list ${listKey(hash)} has SHA-256 ${actual}`, {
+      hint: 'Bring the object back from a copy of the repository, or delete the backup.',
+      details: { id, corrupt: [listKey(hash)], expected: hash, actual },
+    });
+  }
+  try {
+    return known ?? decodeFileList(bytes);
+  } catch (error) {
+    throw new CairnError(
+      'BACKUPMANIFEST',
+      `backup ${id}: its file list ${listKey(hash)} is not one (${(error as Error).message})`,
+      { cause: error },
+    );
+  }
 }
 
 function unreadable(id: number, reason: string): CairnError {

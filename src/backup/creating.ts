@@ -167,10 +167,10 @@ export class Creating {
   }
 
   /** What is being made and is not listed yet. */
-  runningRecords(listed: readonly BackupRecord[]): BackupRecord[] {
+  runningRecords(isListed: (id: number) => boolean): BackupRecord[] {
     return [...this.#running].flatMap(([operation, { type, label }]) => {
       const id = operation.id;
-      if (id === null || listed.some((record) => record.id === id)) return [];
+      if (id === null || isListed(id)) return [];
       return [runningRecord(id, type, label, operation.record.startedAtUs)];
     });
   }

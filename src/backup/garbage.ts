@@ -10,6 +10,7 @@ import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { fileKey, listKey, parseFileKey, parseListKey, stateKey } from '../format/index.js';
 import type { Log } from '../observability/log.js';
+import { listHash } from './catalog.js';
 import type { Repository } from './repository.js';
 
 /** What became free, and what is left because the store refused. */
@@ -27,33 +28,31 @@ interface References {
 }
 
 /** What all manifests refer to; null when that cannot be known. */
-async function references(repository: Repository, log: Log): Promise<References | null> {
-  const lists = new Set<string>();
-  const files = new Set<string>();
-  for (const entry of repository.catalog.entries()) {
-    const hash = entry.manifest?.list.sha256 ?? entry.state.list_sha256;
-    if (hash !== null && lists.has(hash)) continue;
-    try {
-      const list = await repository.catalog.fileList(entry);
-      if (hash !== null) lists.add(hash);
-      for (const file of list.files) files.add(file.sha256);
-    } catch (error) {
-      if (!(error instanceof CairnError)) throw error;
-      log.warn('nothing is removed while a file list is unreadable', {
-        id: entry.id,
-        error,
-      });
+async function references({ catalog }: Repository, log: Log): Promise<References | null> {
+  const own = new Map<string, number>();
+  for (const entry of catalog.entries()) {
+    const hash = listHash(entry);
+    if (hash === null) {
+      log.warn('nothing is removed while it is not known which files a backup has', { id: entry.id });
       return null;
     }
+    if (!own.has(hash)) own.set(hash, entry.id);
   }
-  for (const { id, state } of repository.catalog.orphanStates()) {
+  const orphaned = new Map<string, number>();
+  for (const { id, state } of catalog.orphanStates()) {
     const hash = state?.list_sha256 ?? null;
-    if (hash === null || lists.has(hash)) continue;
-    const list = await repository.catalog.readList(hash, id).catch(() => null);
-    lists.add(hash);
-    for (const file of list?.files ?? []) files.add(file.sha256);
+    if (hash !== null && !own.has(hash)) orphaned.set(hash, id);
   }
-  return { lists, files };
+  const { index, unreadable } = await catalog.listIndex(new Map([...own, ...orphaned]));
+  for (const [hash, error] of unreadable) {
+    // Of a backup that is gone nothing more can be known.
+    if (orphaned.has(hash)) continue;
+    if (!(error instanceof CairnError)) throw error;
+    log.warn('nothing is removed while a file list is unreadable', { id: own.get(hash), error });
+    return null;
+  }
+  const lists = new Set([...own.keys(), ...orphaned.keys()]);
+  return { lists, files: index.objectsOf(lists) };
 }
 
 /**

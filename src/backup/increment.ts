@@ -54,7 +54,6 @@ export async function createIncrement(
   const startedUs = clock.nowUs();
   operation.phase = 'plan';
   await archiver.turn(() => archiver.ready(), operation.signal);
-  await repository.catalog.refresh();
   await repository.segments.refresh();
   const found = await findFoundation(context, request, operation);
   if ('reason' in found) return found;
@@ -113,10 +112,11 @@ async function findFoundation(
 ): Promise<Foundation | Impossible> {
   const { repository, directory } = context;
   const timeline = directory.live?.timeline ?? 0;
-  const chosen =
+  const chosen = await currentParent(repository, () =>
     request.parent === null
       ? newestParent(repository, timeline, request.type)
-      : explicitParent(repository, request.parent);
+      : explicitParent(repository, request.parent),
+  );
   if (chosen === null) {
     const what = request.type === 'differential' ? 'full backup' : 'backup';
     return { reason: `there is no complete ${what} of timeline ${timeline} to rest on`, gap: false };
@@ -139,6 +139,17 @@ async function findFoundation(
     sequence: span?.sequence_from ?? manifest.sequence_to,
     commitCount: cut.commit_count - (span?.commit_count ?? 0),
   };
+}
+
+/** A parent that is as its files are now: the catalogue was brought up to them when the id was given, and that may be a while ago. */
+async function currentParent({ catalog }: Repository, choose: () => BackupEntry | null): Promise<BackupEntry | null> {
+  for (let chosen = choose(); chosen !== null; ) {
+    await catalog.reload(chosen.id);
+    const now = choose();
+    if (now?.id === chosen.id) return now;
+    chosen = now;
+  }
+  return null;
 }
 
 function newestParent(repository: Repository, timeline: number, type: IncrementRequest['type']): BackupEntry | null {

@@ -6,9 +6,9 @@
 import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { parseTime } from '../base/time.js';
-import { fileKey, stateKey } from '../format/index.js';
+import { stateKey } from '../format/index.js';
 import type { Log } from '../observability/log.js';
-import type { BackupEntry } from './catalog.js';
+import { type BackupEntry, listHash } from './catalog.js';
 import { collectGarbage } from './garbage.js';
 import type { Operations } from './operations.js';
 import type { DeleteRecord, PruneRecord } from './records.js';
@@ -60,7 +60,8 @@ async function removeBackups(
       log.warn('the state of a deleted backup is still there', { id, error });
     }
   }
-  await catalog.refresh();
+  // What was not tried is as the caller saw it.
+  if (tried.length > 0) await catalog.refresh();
   const stayed = tried.filter((id) => catalog.get(id) !== null);
   const removed = tried.filter((id) => !stayed.includes(id));
   const { freed, failure } = await removeLeftovers(repository, log, removed);
@@ -179,16 +180,13 @@ export async function prune(
   const { removed, freed, failure } = dryRun
     ? { removed: going, freed: await wouldFree(repository, going), failure: null }
     : await removeBackups(repository, operations, going, log);
+  const gone = new Set(removed);
   const record: PruneRecord = {
     deleted: removed,
-    kept: entries.map(({ id }) => id).filter((id) => !removed.includes(id)),
+    kept: entries.map(({ id }) => id).filter((id) => !gone.has(id)),
     freed_bytes: freed,
     dry_run: dryRun ? 1 : 0,
-    reasons: decisions.map(({ id, action, reason }) => ({
-      id,
-      action,
-      reason,
-    })),
+    reasons: decisions,
   };
   return { record, failure };
 }
@@ -200,18 +198,17 @@ function userOf(operations: Operations, id: number): string | null {
 }
 
 /** The bytes of objects that only the given backups refer to; those whose lists cannot be read count as nothing. */
-async function wouldFree(repository: Repository, ids: readonly number[]): Promise<number> {
+async function wouldFree({ catalog }: Repository, ids: readonly number[]): Promise<number> {
+  if (ids.length === 0) return 0;
   const going = new Set(ids);
-  const kept = new Set<string>();
-  const freed = new Map<string, number>();
-  for (const entry of repository.catalog.entries()) {
-    const list = await repository.catalog.fileList(entry).catch(() => null);
-    for (const file of list?.files ?? []) {
-      if (going.has(entry.id)) freed.set(fileKey(file.sha256), file.size);
-      else kept.add(fileKey(file.sha256));
-    }
+  const leaving = new Map<string, number>();
+  const staying = new Map<string, number>();
+  for (const entry of catalog.entries()) {
+    const hash = listHash(entry);
+    if (hash !== null) (going.has(entry.id) ? leaving : staying).set(hash, entry.id);
   }
-  return [...freed].reduce((sum, [key, size]) => (kept.has(key) ? sum : sum + size), 0);
+  const { index } = await catalog.listIndex(new Map([...leaving, ...staying]));
+  return index.bytesOfAlone(leaving.keys(), staying.keys());
 }
 
 function timeOf(text: string): number {

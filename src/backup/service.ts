@@ -182,24 +182,19 @@ export class BackupService {
     const { repository } = this.#parts;
     await repository.refresh();
     const wanted = filter.status ?? 'listed';
-    const records = wanted === 'running' ? [] : repository.catalog.entries().map(backupRecord);
-    if (wanted === 'running' || wanted === 'all') records.push(...this.#creating.runningRecords(records));
-    const matching = records.filter((record) => {
-      if (wanted !== 'all' && wanted !== 'listed' && record.status !== wanted) return false;
-      if (filter.type !== undefined && record.type !== filter.type) return false;
-      if (filter.label !== undefined && (record.label === null || !filter.label(record.label))) return false;
-      if (filter.sinceUs === undefined && filter.untilUs === undefined) return true;
-      if (record.timestamp === null) return false;
-      const at = timeUs(record.timestamp);
-      return at >= (filter.sinceUs ?? 0) && at <= (filter.untilUs ?? Number.MAX_SAFE_INTEGER);
-    });
-    matching.sort((a, b) => b.id - a.id);
+    const { catalog } = repository;
+    const listed = wanted === 'running' ? [] : catalog.entries().filter((entry) => matches(filter, described(entry)));
+    const running = this.#creating
+      .runningRecords((id) => catalog.get(id) !== null)
+      .filter((record) => (wanted === 'running' || wanted === 'all') && matches(filter, record));
+    const matching = [...listed, ...running].sort((one, other) => other.id - one.id);
     const from = filter.offset ?? 0;
     const page = matching.slice(from, filter.limit === undefined ? undefined : from + filter.limit);
     return {
-      backups: page,
+      // Of what is answered alone: a page of ten thousand costs a page.
+      backups: page.map((one) => ('state' in one ? backupRecord(one) : one)),
       total: matching.length,
-      latest: repository.catalog.latestComplete()?.id ?? null,
+      latest: catalog.latestComplete()?.id ?? null,
     };
   }
 
@@ -513,6 +508,25 @@ export class BackupService {
 
 function inSpan(segment: SegmentEntry, span: NonNullable<Manifest['span']>): boolean {
   return segment.timeline === span.timeline && segment.to > span.sequence_from && segment.from < span.sequence_to;
+}
+
+/** What LIST's filters ask of a backup. */
+type Described = Pick<BackupRecord, 'type' | 'status' | 'label' | 'timestamp'>;
+
+function described({ status, manifest }: BackupEntry): Described {
+  const { type = null, label = null, timestamp = null } = manifest ?? {};
+  return { type, status, label, timestamp };
+}
+
+function matches(filter: ListFilter, { type, status, label, timestamp }: Described): boolean {
+  const wanted = filter.status ?? 'all';
+  if (wanted !== 'all' && status !== wanted) return false;
+  if (filter.type !== undefined && type !== filter.type) return false;
+  if (filter.label !== undefined && (label === null || !filter.label(label))) return false;
+  if (filter.sinceUs === undefined && filter.untilUs === undefined) return true;
+  if (timestamp === null) return false;
+  const at = timeUs(timestamp);
+  return at >= (filter.sinceUs ?? 0) && at <= (filter.untilUs ?? Number.MAX_SAFE_INTEGER);
 }
 
 function timeUs(text: string): number {

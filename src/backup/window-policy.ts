@@ -27,7 +27,7 @@ export function baseOfWindow(
   settings: WindowSettings,
   nowUs: number,
 ): number | null {
-  if (live === null) return null;
+  if (live === null || !settings.archiving) return null;
   const backups = repository.catalog.entries().flatMap(({ id, status, manifest }) =>
     status !== 'complete' || manifest === null
       ? []
@@ -60,7 +60,7 @@ export async function segmentsToRemove(
   nowUs: number,
   isCreating: boolean,
 ): Promise<string[]> {
-  if (live === null) return [];
+  if (live === null || repository.segments.entries().length === 0) return [];
   await repository.catalog.refresh();
   await repository.timelines.refresh();
   const entries = repository.catalog.entries();
