@@ -70,7 +70,7 @@ class FileListWorker : public Worker {
     Napi::Float64Array numbers = Napi::Float64Array::New(env, numbers_.size());
     for (size_t i = 0; i < numbers_.size(); i++) numbers[i] = numbers_[i];
     result.Set("numbers", numbers);
-    result.Set("seen", ToBuffer(env, std::move(seen_)));
+    if (!same_) result.Set("seen", ToBuffer(env, std::move(seen_)));
     return result;
   }
 
@@ -90,6 +90,8 @@ class FileListWorker : public Worker {
 
   // Entries mostly keep their order: what lies between the first and the last that differ is compared by name.
   void Compare() {
+    same_ = seen_ == known_ && !known_.empty();
+    if (same_) return;
     const std::vector<std::string_view> before = Entries(known_);
     const std::vector<std::string_view> now = Entries(seen_);
     const size_t most = std::min(before.size(), now.size());
@@ -141,6 +143,7 @@ class FileListWorker : public Worker {
   const std::string path_;
   const std::string known_;
   int error_ = 0;
+  bool same_ = false;
   std::string seen_;
   std::string directories_;
   std::string gone_;

@@ -45,7 +45,8 @@ Napi::Value FileReads(const Napi::CallbackInfo& info);
 // file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.
 Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
 
-// file-list.cc: fileList(directory, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers, gone, seen}.
+// file-list.cc: fileList(directory, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers, gone,
+// seen unless it is the same}.
 Napi::Value FileList(const Napi::CallbackInfo& info);
 
 // write.cc

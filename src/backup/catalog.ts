@@ -209,15 +209,17 @@ export class Catalog {
   }
 
   /**
-   * What many lists name: hashes of lists, and a backup that has each. Memory may know what the disk has lost meanwhile. Of those that
+   * What many lists name: hashes of lists, each with a backup that has it. Memory may know what the disk has lost meanwhile. Of those that
    * cannot be read: why.
    */
   async listIndex(
-    wanted: ReadonlyMap<string, number>,
+    wanted: Iterable<readonly [hash: string, id: number]>,
   ): Promise<{ index: ListIndex; unreadable: Map<string, unknown> }> {
     const index = this.#index;
     const unreadable = new Map<string, unknown>();
-    const unknown = [...wanted].filter(([hash]) => !index.has(hash));
+    const lacking = new Map<string, number>();
+    for (const [hash, id] of wanted) if (!index.has(hash)) lacking.set(hash, id);
+    const unknown = [...lacking];
     const keys = unknown.map(([hash]) => listKey(hash));
     let nth = 0;
     for await (const batch of this.#store.getMany(keys, MAX_LIST_BYTES)) {

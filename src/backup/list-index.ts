@@ -14,8 +14,10 @@ const MOST_NAMED = 2_000_000;
 export class ListIndex {
   readonly #numbers = new Map<string, number>();
   readonly #objects: { sha256: string; size: number }[] = [];
-  readonly #lists = new Map<string, Uint32Array>();
+  readonly #lists = new Map<string, { objects: Uint32Array; marking: number }>();
   #named = 0;
+  /** The number of the last marking: each looks at a list once, however many backups have it. */
+  #marking = 0;
 
   get isLarge(): boolean {
     return this.#objects.length > MOST_OBJECTS || this.#named > MOST_NAMED;
@@ -27,15 +29,13 @@ export class ListIndex {
 
   add(hash: string, { files }: FileList): void {
     this.forget(hash);
-    this.#lists.set(
-      hash,
-      Uint32Array.from(files, ({ sha256, size }) => this.#numberOf(sha256, size)),
-    );
+    const objects = Uint32Array.from(files, ({ sha256, size }) => this.#numberOf(sha256, size));
+    this.#lists.set(hash, { objects, marking: 0 });
     this.#named += files.length;
   }
 
   forget(hash: string): void {
-    this.#named -= this.#lists.get(hash)?.length ?? 0;
+    this.#named -= this.#lists.get(hash)?.objects.length ?? 0;
     this.#lists.delete(hash);
   }
 
@@ -66,8 +66,12 @@ export class ListIndex {
     first: (object: { sha256: string; size: number }) => void,
     marked: Uint8Array = new Uint8Array(this.#objects.length),
   ): Uint8Array {
+    this.#marking += 1;
     for (const hash of hashes) {
-      for (const number of this.#lists.get(hash) ?? []) {
+      const list = this.#lists.get(hash);
+      if (list === undefined || list.marking === this.#marking) continue;
+      list.marking = this.#marking;
+      for (const number of list.objects) {
         if (marked[number] === 1) continue;
         marked[number] = 1;
         first(this.#objects[number] as { sha256: string; size: number });

@@ -166,7 +166,8 @@ export async function prune(
       id: entry.id,
       status: entry.status,
       pinned: entry.state.pinned,
-      finishedAtUs: entry.manifest === null ? null : timeOf(entry.manifest.finished_at),
+      // Asked for where age counts.
+      finishedAtUs: entry.manifest === null || policy.maxAgeUs === 0 ? null : timeOf(entry.manifest.finished_at),
       usedBy: userOf(operations, entry.id),
       windowBase: entry.id === window,
     })),
@@ -201,14 +202,17 @@ function userOf(operations: Operations, id: number): string | null {
 async function wouldFree({ catalog }: Repository, ids: readonly number[]): Promise<number> {
   if (ids.length === 0) return 0;
   const going = new Set(ids);
-  const leaving = new Map<string, number>();
-  const staying = new Map<string, number>();
+  const wanted: [hash: string, id: number][] = [];
+  const leaving: string[] = [];
+  const staying: string[] = [];
   for (const entry of catalog.entries()) {
     const hash = listHash(entry);
-    if (hash !== null) (going.has(entry.id) ? leaving : staying).set(hash, entry.id);
+    if (hash === null) continue;
+    wanted.push([hash, entry.id]);
+    (going.has(entry.id) ? leaving : staying).push(hash);
   }
-  const { index } = await catalog.listIndex(new Map([...leaving, ...staying]));
-  return index.bytesOfAlone(leaving.keys(), staying.keys());
+  const { index } = await catalog.listIndex(wanted);
+  return index.bytesOfAlone(leaving, staying);
 }
 
 function timeOf(text: string): number {

@@ -126,7 +126,7 @@ export interface Addon {
   ): Promise<{ lengths: Int32Array; bytes: Buffer }>;
   /**
    * Each name and version ended by NUL; numbers: size, µs of the last change, of each; errno 0: none. Where `seen` of an earlier call is
-   * given back: of those alone that were not there then, or other, and the names of files that are gone.
+   * given back: of those alone that were not there then, or other, and the names of files that are gone; no `seen` where it is the same.
    */
   fileList(
     directory: string,
@@ -138,7 +138,7 @@ export interface Addon {
     versions: string;
     numbers: Float64Array;
     gone: string;
-    seen: Buffer;
+    seen?: Buffer;
   }>;
   /** sizeBytes below 0: all; control: newCopyControl; errno 0: none. */
   copyFile(

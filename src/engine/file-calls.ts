@@ -49,7 +49,7 @@ async function list(directory: string): Promise<DirectoryListing> {
 async function changes(directory: string, since?: Buffer): Promise<DirectoryChanges> {
   const found = await loadAddon().fileList(directory, since);
   if (found.errno !== 0 && found.errno !== constants.errno.ENOENT) throw cannotList(directory, found.errno);
-  return { seen: found.seen, files: filesOf(found), gone: parts(found.gone) };
+  return { seen: found.seen ?? since ?? Buffer.alloc(0), files: filesOf(found), gone: parts(found.gone) };
 }
 
 function filesOf({ names, versions, numbers }: Awaited<ReturnType<Addon['fileList']>>): ListedFile[] {

@@ -92,7 +92,7 @@ t.test('a look that fails leaves memory as it was, and the next one makes up for
 });
 
 t.test('whatever happened between, a look ends with what a first look would find', async (t) => {
-  const seed = Number(process.env.CAIRN_TEST_SEED ?? Date.now() % 1_000_000);
+  const seed = Number(process.env.CAIRN_SEED ?? Date.now() % 1_000_000);
   const random = randomOf(seed);
   const one = await scene(t);
   const number = (below: number): number => Math.floor(random() * below);
