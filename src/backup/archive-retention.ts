@@ -50,14 +50,18 @@ export function onAncestry(
   ancestry: readonly Timeline[],
   { timeline, sequence }: { timeline: number; sequence: number },
 ): boolean {
-  const at = ancestry.findIndex((line) => line.timeline === timeline);
-  return at >= 0 && ancestry.slice(0, at).every((line) => sequence <= line.forkSequence);
+  for (const line of ancestry) {
+    if (line.timeline === timeline) return true;
+    if (sequence > line.forkSequence) return false;
+  }
+  return false;
 }
 
 function continuity(backups: readonly WindowBackup[], policy: WindowPolicy): (backup: WindowBackup) => boolean {
   const { ancestry, coverage } = policy;
-  const unknown = { commitCount: 0, digest: '', list: '', sizeBytes: 0 };
-  const bases: Base[] = backups.map((backup) => ({ ...backup, ...unknown }));
+  const bases: Base[] = backups.map(({ id, timeline, sequence, timestampUs }) => {
+    return { id, timeline, sequence, timestampUs, commitCount: 0, digest: '', list: '', sizeBytes: 0 };
+  });
   const history = new History({ timelines: ancestry, bases, coverage, current: null, completeThroughUs: null });
   const [current] = ancestry;
   return (backup) => {

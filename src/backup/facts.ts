@@ -3,7 +3,7 @@
  * and how far the live line is known.
  */
 import { parseTime } from '../base/time.js';
-import type { Tag } from '../format/index.js';
+import type { Manifest, Tag } from '../format/index.js';
 import type { BackupEntry } from './catalog.js';
 import type { Base, Point, RecoveryFacts, Timeline } from './recovery.js';
 import type { Repository } from './repository.js';
@@ -62,9 +62,20 @@ function basesOf(complete: readonly BackupEntry[]): Base[] {
   return [...fulls, ...orphans.values()];
 }
 
+/** A manifest never changes: what it says of recovery is asked for each time that somebody looks at the window. */
+const knownBases = new WeakMap<Manifest, Base>();
+const knownPoints = new WeakMap<Manifest, Point>();
+
 /** The state that the files of a backup yield by themselves; null: its manifest is unreadable. */
-export function baseOf({ id, manifest }: BackupEntry): Base | null {
+export function baseOf({ manifest }: BackupEntry): Base | null {
   if (manifest === null) return null;
+  const known = knownBases.get(manifest) ?? newBase(manifest);
+  knownBases.set(manifest, known);
+  return known;
+}
+
+function newBase(manifest: Manifest): Base {
+  const { id } = manifest;
   const { span, cut, list } = manifest;
   const common = { id, list: list.sha256, sizeBytes: list.size };
   const timestampUs = parseTime(manifest.timestamp).us;
@@ -89,9 +100,11 @@ function pointOf({ timeline, sequence, timestamp }: Tag): Point {
 
 /** Moments for which a backup says at which sequence the line was. */
 function pointsOf(complete: readonly BackupEntry[]): Point[] {
-  return complete.flatMap(({ manifest }) =>
-    manifest === null
-      ? []
-      : [{ timeline: manifest.timeline, sequence: manifest.sequence_to, us: parseTime(manifest.timestamp).us }],
-  );
+  return complete.flatMap(({ manifest }) => {
+    if (manifest === null) return [];
+    const { timeline, sequence_to: sequence, timestamp } = manifest;
+    const known = knownPoints.get(manifest) ?? { timeline, sequence, us: parseTime(timestamp).us };
+    knownPoints.set(manifest, known);
+    return known;
+  });
 }

@@ -20,6 +20,7 @@ export class History {
   readonly #forks: Map<number, Timeline[]>;
   readonly #ends = new Map<number, number>();
   readonly #stretches = new Map<number, Stretch[]>();
+  readonly #moments = new Map<number, Map<number, number>>();
 
   constructor(private readonly facts: RecoveryFacts) {
     this.#lines = new Map(facts.timelines.map((line) => [line.timeline, line]));
@@ -99,21 +100,33 @@ export class History {
 
   /** The last moment for which it is known that the line is still at this sequence; null: nothing tells. */
   lasts(timeline: number, sequence: number): number | null {
+    const known = this.#momentsOf(timeline).get(sequence) ?? null;
+    if (sequence !== this.end(timeline)) return known;
     const line = this.#lines.get(timeline);
-    const known: (number | null | undefined)[] = [
-      line?.forkSequence === sequence ? line.beganUs : null,
-      ...this.bases(timeline).map((base) => (base.sequence === sequence ? base.timestampUs : null)),
-      ...this.#pointsOf(timeline).map((point) => (point.sequence === sequence ? point.us : null)),
-      ...this.forks(timeline).map((fork) => (fork.forkSequence === sequence ? fork.forkUs : null)),
-      ...this.coverage(timeline).map((piece) => (piece.to === sequence ? piece.lastUs : null)),
-      ...this.coverage(timeline).map((piece) => (piece.from === sequence ? piece.firstUs - 1 : null)),
-    ];
-    if (sequence === this.end(timeline)) {
-      if (timeline === this.facts.current) known.push(this.facts.completeThroughUs);
-      else if (sequence === line?.endSequence) known.push(line.endedUs);
+    const isEnded = timeline !== this.facts.current && sequence === line?.endSequence;
+    return later(known, timeline === this.facts.current ? this.facts.completeThroughUs : isEnded ? line.endedUs : null);
+  }
+
+  /** By sequence the last moment at which something tells that the line was there. */
+  #momentsOf(timeline: number): Map<number, number> {
+    const known = this.#moments.get(timeline);
+    if (known !== undefined) return known;
+    const moments = new Map<number, number>();
+    const note = (sequence: number, us: number | null): void => {
+      const last = later(moments.get(sequence) ?? null, us);
+      if (last !== null) moments.set(sequence, last);
+    };
+    const line = this.#lines.get(timeline);
+    if (line !== undefined) note(line.forkSequence, line.beganUs);
+    for (const { sequence, timestampUs } of this.bases(timeline)) note(sequence, timestampUs);
+    for (const { sequence, us } of this.#pointsOf(timeline)) note(sequence, us);
+    for (const { forkSequence, forkUs } of this.forks(timeline)) note(forkSequence, forkUs);
+    for (const { from, firstUs, to, lastUs } of this.coverage(timeline)) {
+      note(to, lastUs);
+      note(from, firstUs - 1);
     }
-    const moments = known.filter((us): us is number => us !== null && us !== undefined);
-    return moments.length === 0 ? null : Math.max(...moments);
+    this.#moments.set(timeline, moments);
+    return moments;
   }
 
   /** What of this line's own part can be restored, in order; neighbours do not touch. */
@@ -195,6 +208,11 @@ export class History {
   #pointsOf(timeline: number): readonly Point[] {
     return this.#points.get(timeline) ?? [];
   }
+}
+
+function later(one: number | null, other: number | null): number | null {
+  if (one === null || other === null) return one ?? other;
+  return Math.max(one, other);
 }
 
 /** Facts for a question that times do not enter. */

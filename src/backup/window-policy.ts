@@ -5,6 +5,7 @@ import {
   onAncestry,
   type SegmentFacts,
   type SegmentPolicy,
+  type WindowBackup,
   windowBase,
 } from './archive-retention.js';
 import type { LostCommits } from './document-verification.js';
@@ -28,18 +29,12 @@ export function baseOfWindow(
   nowUs: number,
 ): number | null {
   if (live === null || !settings.archiving) return null;
-  const backups = repository.catalog.entries().flatMap(({ id, status, manifest }) =>
-    status !== 'complete' || manifest === null
-      ? []
-      : [
-          {
-            id,
-            timestampUs: parseTime(manifest.timestamp).us,
-            timeline: manifest.timeline,
-            sequence: manifest.sequence_to,
-          },
-        ],
-  );
+  const backups: WindowBackup[] = [];
+  for (const { id, status, manifest } of repository.catalog.entries()) {
+    if (status !== 'complete' || manifest === null) continue;
+    const { timeline, sequence_to: sequence, timestamp } = manifest;
+    backups.push({ id, timestampUs: parseTime(timestamp).us, timeline, sequence });
+  }
   return windowBase(backups, {
     ancestry: ancestry(repository, live),
     coverage: repository.segments.coverage(),

@@ -172,3 +172,17 @@ t.test('every commit in a window can be reached, every one outside or in a gap c
     { numRuns: 400 },
   );
 });
+
+t.test('twenty thousand backups with a gap after each cost a look at each, not at every pair', async (t) => {
+  const many = Array.from({ length: 20_000 }, (_, nth) => base(nth + 1, 1, 10 * nth, at('08:30:00') + nth));
+  const begun = performance.now();
+  const [record] = windowsOf([line(1, null, 0, null, at('08:00:00'))], 1, many, [], null);
+  t.equal(record?.gaps.length, 19_999);
+  t.same(record?.gaps[500], {
+    sequence_from: 5000,
+    sequence_to: 5010,
+    from: formatTime(at('08:30:00') + 500),
+    to: formatTime(at('08:30:00') + 501),
+  });
+  t.ok(performance.now() - begun < 5000);
+});
