@@ -1,5 +1,7 @@
 #include "value-cache.h"
 
+#include <sys/mman.h>
+
 #include <cstring>
 #include <functional>
 #include <string_view>
@@ -29,9 +31,22 @@ ValueCache::ValueCache(size_t bytes) : capacity_(bytes < kSmallest ? kSmallest :
   size_t buckets = 1;
   while (buckets * kSlots * kBytesPerSlot < capacity_) buckets *= 2;
   bucket_mask_ = buckets - 1;
-  ring_.reset(static_cast<char*>(std::malloc(capacity_)));
-  slots_.reset(static_cast<Slot*>(std::calloc(buckets * kSlots, sizeof(Slot))));
+  const size_t slot_bytes = buckets * kSlots * sizeof(Slot);
+  ring_ = Mapping<char>(static_cast<char*>(Map(capacity_)), Unmap{capacity_});
+  slots_ = Mapping<Slot>(static_cast<Slot*>(Map(slot_bytes)), Unmap{slot_bytes});
 }
+
+void* ValueCache::Map(size_t bytes) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+#ifdef MADV_HUGEPAGE
+  // Where the system refuses, it is slower and nothing else.
+  madvise(memory, bytes, MADV_HUGEPAGE);
+#endif
+  return memory;
+}
+
+void ValueCache::Unmap::operator()(void* memory) const { munmap(memory, bytes); }
 
 std::unique_ptr<ValueCache> ValueCache::Make(size_t bytes) {
   std::unique_ptr<ValueCache> cache(new ValueCache(bytes));

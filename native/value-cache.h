@@ -7,14 +7,14 @@
 //
 // A bucket that is full loses its oldest entry, so that no choice of keys makes a search longer. An entry that is hit in the older half
 // of the ring is put in front again. What was replaced stays in the ring, without a slot, until the ring comes round.
-// Memory is taken when it is first written to. For one thread.
+// Memory is taken when it is first written to, in large pages where the system has them: each lookup is somewhere else, and with small
+// ones it waits for the page tables as well. For one thread.
 #pragma once
 
 #include <rocksdb/slice.h>
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -53,9 +53,14 @@ class ValueCache {
     uint32_t hash;
     uint32_t place;
   };
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
+  // Of the system, zero, and taken when it is first written to.
+  struct Unmap {
+    size_t bytes;
+    void operator()(void* memory) const;
   };
+  template <typename T>
+  using Mapping = std::unique_ptr<T, Unmap>;
+  static void* Map(size_t bytes);
   static constexpr size_t kSlots = 8;
 
   Slot* BucketOf(uint32_t hash) const { return slots_.get() + (hash & bucket_mask_) * kSlots; }
@@ -71,8 +76,8 @@ class ValueCache {
 
   size_t capacity_;
   size_t bucket_mask_;
-  std::unique_ptr<char, Free> ring_;
-  std::unique_ptr<Slot, Free> slots_;
+  Mapping<char> ring_;
+  Mapping<Slot> slots_;
   // Entries of this round lie before head_, where the next one goes; what is left of the round before, from tail_ to end_.
   size_t head_ = 0;
   size_t tail_ = 0;
