@@ -27,6 +27,7 @@
         "native/read.cc",
         "native/records.cc",
         "native/replay.cc",
+        "native/socket-send.cc",
         "native/status.cc",
         "native/value-cache.cc",
         "native/wal.cc",

@@ -33,6 +33,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("fileReads", Napi::Function::New(env, cairn::FileReads));
   exports.Set("fileList", Napi::Function::New(env, cairn::FileList));
   exports.Set("copyFile", Napi::Function::New(env, cairn::QueueFileCopy));
+  exports.Set("sendToSockets", Napi::Function::New(env, cairn::SendToSockets));
   exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));
   exports.Set("unlockFile", Napi::Function::New(env, cairn::UnlockFile));
   exports.Set("crc32c", Napi::Function::New(env, cairn::Crc32c));

@@ -49,6 +49,9 @@ Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
 // seen unless it is the same}.
 Napi::Value FileList(const Napi::CallbackInfo& info);
 
+// socket-send.cc: sendToSockets(sockets, pieces): see there.
+Napi::Value SendToSockets(const Napi::CallbackInfo& info);
+
 // write.cc
 Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Value& rep, uint32_t flags);
 

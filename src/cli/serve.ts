@@ -10,6 +10,7 @@ import { armFaultPoints } from '../base/fault-points.js';
 import { loadConfig } from '../config/load.js';
 import type { ConfigService } from '../config/service.js';
 import { ConfigError } from '../config/sources.js';
+import { nativeSockets } from '../engine/index.js';
 import { type AuditLog, openAudit } from '../observability/audit.js';
 import { createLog, type Log } from '../observability/log.js';
 import { type Server, startServer } from '../server/server.js';
@@ -87,7 +88,16 @@ async function start(config: ConfigService, users: OpenedUsers, log: Log, stop: 
     data.keyspace.begin();
     stop.onHangUp(() => void audit.reopen());
     const server = await startServer(
-      { keyspace: data.keyspace, backup, config, ...users, log, audit, onShutdown: () => stop.ask('SHUTDOWN') },
+      {
+        keyspace: data.keyspace,
+        backup,
+        config,
+        ...users,
+        log,
+        audit,
+        sockets: nativeSockets,
+        onShutdown: () => stop.ask('SHUTDOWN'),
+      },
       serverSettings(config, mostClients),
     );
     stop.onHangUp(() => void server.tls?.reload().catch(() => undefined)); // it has logged why

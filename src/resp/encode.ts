@@ -8,7 +8,8 @@
  *                          start                  position
  *
  * What was taken belongs to the socket until it is written. When the socket took it all at once (the usual case),
- * `rewind` gives the space back; else the slab is used up to its end and left to the garbage collector.
+ * `rewind` gives the space of the last turn back; `endPass` that of all turns since `beginPass`. Else the slab is used up to its end
+ * and left to the garbage collector.
  */
 import { CairnError, oneLine } from '../base/errors.js';
 import { Double, Encoded, Fields, MapReply, NullArray, type Reply, SetReply, Simple, Verbatim } from './reply.js';
@@ -46,6 +47,8 @@ export class ReplyWriter {
   /** Where in this slab the present turn began, and the one that was taken last. */
   private turn = 0;
   private lastTurn = 0;
+  /** Where in this slab the pass began: what lies behind is given back with it. -1: something there is kept. */
+  private pass = -1;
   private pieces: Buffer[] = [];
   private pieceBytes = 0;
 
@@ -71,6 +74,27 @@ export class ReplyWriter {
     this.position = this.lastTurn;
     this.start = this.lastTurn;
     this.turn = this.lastTurn;
+  }
+
+  /** Some turns are sent together, the one that was taken last is the first of them. */
+  beginPass(): void {
+    this.pass = this.lastTurn;
+  }
+
+  /** Somebody reads on from what was taken last. */
+  keep(): void {
+    this.pass = -1;
+  }
+
+  /** `sent`: nobody reads any more from the slab what was taken in this pass, unless `keep` said so. */
+  endPass(sent: boolean): void {
+    if (sent && this.pass >= 0 && this.pieces.length === 0 && this.position === this.turn) {
+      this.position = this.pass;
+      this.start = this.pass;
+      this.turn = this.pass;
+      this.lastTurn = this.pass;
+    }
+    this.pass = -1;
   }
 
   write(reply: Reply, protocol: 2 | 3): void {
@@ -237,6 +261,9 @@ export class ReplyWriter {
     this.start = 0;
     this.position = 0;
     this.turn = 0;
+    this.lastTurn = 0;
+    // What was taken lies in the slab before.
+    if (this.pass > 0) this.pass = 0;
   }
 
   private cut(): void {

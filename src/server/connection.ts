@@ -1,7 +1,7 @@
 /**
  * One connection: socket → decoder → dispatcher → ordered replies → socket.
  *
- *   chunk ──► requests ──► dispatch ──► reply ready ────────────────► writer ──► one write at the end of the turn
+ *   chunk ──► requests ──► dispatch ──► reply ready ────────────────► writer ──► outbox, at the end of the loop's pass
  *     ▲                       │    └──► reply waits for its group ──► queue ──►┘
  *     │                       └──► promise: blocked, later requests wait
  *     └─ reading pauses while blocked, or while too much is unanswered or unread
@@ -11,6 +11,7 @@
  * connection that it belongs to.
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { CairnError } from '../base/errors.js';
 import type { AuditedCall } from '../commands/session.js';
 import type { Fields, Log } from '../observability/log.js';
@@ -33,8 +34,10 @@ import {
   type OutputBudget,
   PENDING_REPLIES,
   SEND_AT_BYTES,
+  SENT_TOGETHER_BYTES,
   STRANGER_OUTPUT_BYTES,
 } from './limits.js';
+import type { Outbox, Sender } from './outbox.js';
 import type { RepeatedEvents } from './repeated.js';
 import { ReplyQueue } from './reply-queue.js';
 import { ClientSession, type SessionOrigin } from './session.js';
@@ -48,6 +51,7 @@ export interface ConnectionContext {
   readonly dispatcher: Dispatcher;
   readonly groups: WriteGroups;
   readonly writer: ReplyWriter;
+  readonly outbox: Outbox;
   readonly budget: OutputBudget;
   readonly memory: ClientMemory;
   readonly counters: ConnectionCounters;
@@ -73,13 +77,15 @@ const noArguments: readonly Buffer[] = [];
 const taken: Buffer[] = [];
 const nothing = (): void => {};
 
-export class Connection {
+export class Connection implements Sender {
   readonly session: ClientSession;
   /** The data command that runs or waits; one at a time. */
   readonly dataCall: DataCall;
   /** What the command that runs or waits leaves in the audit log. */
   audited: readonly AuditedCall[] = [];
 
+  /** Of the socket, where bytes can be sent to it as they are; else -1. */
+  private readonly plainDescriptor: number;
   private readonly decoder: RequestDecoder;
   private readonly queue = new ReplyQueue();
   private requests = noRequests;
@@ -101,6 +107,8 @@ export class Connection {
   private inputEnded = false;
   private reading = true;
   private inTurn = false;
+  /** A small reply that leaves with those of the other connections. */
+  private outgoing: Buffer | null = null;
   private accountedOutput = 0;
   /** Since when there has been more unread output than the soft limit; null: there is not. */
   private softSinceMs: number | null = null;
@@ -115,6 +123,7 @@ export class Connection {
     private readonly context: ConnectionContext,
     origin: SessionOrigin,
   ) {
+    this.plainDescriptor = descriptorOf(socket);
     this.decoder = new RequestDecoder(context.settings);
     this.decoder.restricted = !origin.authenticated;
     this.turnsLeft = context.strangers.atOnce;
@@ -199,6 +208,7 @@ export class Connection {
   push(bytes: Buffer): void {
     if (this.closing || this.socket.destroyed || this.session.replies === 'off') return;
     this.context.counters.outputBytes += bytes.length;
+    this.sendOutgoing();
     this.socket.write(bytes);
     if (this.socket.writableLength > 0 || this.accountedOutput > 0) this.measureOutput();
     this.settleMemory();
@@ -385,22 +395,56 @@ export class Connection {
     if (this.throttled) this.measureOutput();
   }
 
+  /** What was written since the last time: small replies at the end of the loop's pass, others at once. */
   private send(): void {
     const { writer } = this.context;
-    if (writer.pendingBytes === 0) return;
-    this.context.counters.outputBytes += writer.pendingBytes;
+    const bytes = writer.pendingBytes;
+    if (bytes === 0) return;
+    this.context.counters.outputBytes += bytes;
     const pieces = writer.take();
     if (this.socket.destroyed || this.socket.writableEnded) return;
-    if (pieces.length === 1) {
-      this.socket.write(pieces[0] as Buffer);
-    } else {
-      this.socket.cork();
-      for (const piece of pieces) this.socket.write(piece);
-      this.socket.uncork();
+    if (bytes <= SENT_TOGETHER_BYTES && this.outgoing === null && pieces.length === 1) {
+      this.outgoing = pieces[0] as Buffer;
+      this.context.outbox.add(this, bytes);
+      return;
     }
+    this.sendOutgoing();
+    this.socket.cork();
+    for (const piece of pieces) this.socket.write(piece);
+    this.socket.uncork();
+    if (this.handedOver()) writer.rewind();
+  }
+
+  /** Before anything else may be written. */
+  private sendOutgoing(): void {
+    const piece = this.takeOutgoing();
+    if (piece !== null) this.sent(piece, 0);
+  }
+
+  // What the outbox calls.
+
+  get descriptor(): number {
+    return this.socket.writableLength > 0 ? -1 : this.plainDescriptor;
+  }
+
+  takeOutgoing(): Buffer | null {
+    const piece = this.outgoing;
+    this.outgoing = null;
+    return this.socket.destroyed ? null : piece;
+  }
+
+  sent(piece: Buffer, bytes: number): boolean {
+    if (bytes === piece.length || this.socket.destroyed) return true;
+    this.socket.write(bytes === 0 ? piece : piece.subarray(bytes));
+    return this.handedOver();
+  }
+
+  /** The stream got something. True: the system has it all. */
+  private handedOver(): boolean {
     const sent = this.socket.writableLength === 0;
-    if (sent) writer.rewind();
+    if (!sent) this.context.writer.keep();
     if ((!sent && this.socket.writableNeedDrain) || this.accountedOutput > 0) this.measureOutput();
+    return sent;
   }
 
   /** Compares what waits for the client with what may. */
@@ -497,6 +541,7 @@ export class Connection {
     this.closing = true;
     this.dropInput();
     if (this.socket.writableEnded) return;
+    this.sendOutgoing();
     this.socket.setTimeout(OUTPUT_STALL_MS);
     this.socket.destroySoon();
   }
@@ -527,6 +572,14 @@ export class Connection {
     if (read) this.socket.resume();
     else this.socket.pause();
   }
+}
+
+/** Of an open socket; -1: there is none that bytes could be sent to as they are. */
+function descriptorOf(socket: Socket): number {
+  if (socket instanceof TLSSocket) return -1;
+  const { _handle: handle } = socket as { _handle?: { fd?: unknown } | null };
+  const descriptor = handle?.fd;
+  return typeof descriptor === 'number' ? descriptor : -1;
 }
 
 /** Sockets that were told so and are not closed yet: they are no clients, and must not take the files of those. */

@@ -19,6 +19,8 @@ export const CROWDED_OUTPUT_PAUSE_BYTES = 1024 * 1024;
 export const OUTPUT_HARD_LIMIT_BYTES = 1024 * 1024 * 1024;
 /** Encoded replies are handed to the socket from this amount on, also in the middle of a turn. */
 export const SEND_AT_BYTES = 256 * 1024;
+/** Replies of one turn up to this amount leave with those of the other connections. */
+export const SENT_TOGETHER_BYTES = 16 * 1024;
 /** A client that has to read before anything goes on, and reads nothing for this long, is cut off. */
 export const OUTPUT_STALL_MS = 60_000;
 

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import type { User } from '../acl/users.js';
 import type { CairnError } from '../base/errors.js';
+import type { SocketCalls } from '../base/socket-calls.js';
 import { describeClient } from '../commands/client.js';
 import type { Services } from '../commands/command.js';
 import type { CommandCount, Login, ServerControl, Session } from '../commands/session.js';
@@ -22,6 +23,7 @@ import { Dispatcher } from './dispatch.js';
 import { OutputBudget } from './limits.js';
 import { Listener, type ListenerHost, type Peer } from './listener.js';
 import { Monitors } from './monitors.js';
+import { Outbox } from './outbox.js';
 import { ClientPause } from './pause.js';
 import { RepeatedEvents } from './repeated.js';
 import type { ServerSettings } from './settings.js';
@@ -31,6 +33,7 @@ import { WriteGroups } from './write-groups.js';
 
 /** What the server needs beside its settings; it adds itself to make `Services`. */
 export interface ServerParts extends Omit<Services, 'server'> {
+  sockets: SocketCalls;
   /** SHUTDOWN was asked for: whoever started the server stops it and ends the process. Called once. */
   onShutdown(): void;
 }
@@ -94,7 +97,8 @@ class RunningServer implements Server, ListenerHost {
     private readonly parts: ServerParts,
     readonly settings: ServerSettings,
   ) {
-    const { onShutdown: _, ...services } = parts;
+    const { onShutdown: _, sockets, ...services } = parts;
+    const writer = new ReplyWriter();
     this.services = { ...services, server: this };
     this.authenticator = new Authenticator(parts.users);
     parts.users.onGone((user, cause) => this.dismiss(user, cause));
@@ -105,7 +109,8 @@ class RunningServer implements Server, ListenerHost {
       settings,
       dispatcher: this.dispatcher,
       groups: new WriteGroups(),
-      writer: new ReplyWriter(),
+      writer,
+      outbox: new Outbox(sockets, writer),
       budget: new OutputBudget(),
       memory: new ClientMemory(() => settings.maxmemoryClientsBytes),
       counters: this.counters,

@@ -112,6 +112,35 @@ t.test('rewinding gives back the last turn alone: what another socket still has 
   t.equal(first.toString(), '+first\r\n');
 });
 
+t.test('a pass that was sent gives back all its turns; one that somebody still reads from, none', async (t) => {
+  for (const { kept, sent } of [
+    { kept: false, sent: true },
+    { kept: false, sent: false },
+    { kept: true, sent: true },
+  ]) {
+    const writer = new ReplyWriter();
+    writer.write(new Simple('earlier'), 2);
+    const earlier = writer.take();
+    const first: Buffer[] = [];
+    for (let pass = 0; pass < 3000; pass++) {
+      const pieces: Buffer[] = [];
+      for (let turn = 0; turn < 5; turn++) {
+        writer.write(new Simple(`pass ${pass} turn ${turn}`), 2);
+        pieces.push(...writer.take());
+        if (turn === 0) writer.beginPass();
+      }
+      const text = Buffer.concat(pieces).toString();
+      if (text !== [0, 1, 2, 3, 4].map((turn) => `+pass ${pass} turn ${turn}\r\n`).join('')) t.fail(text);
+      if (pass === 0) first.push(...pieces);
+      if (kept) writer.keep();
+      writer.endPass(sent);
+    }
+    t.equal(Buffer.concat(earlier).toString(), '+earlier\r\n', 'what was taken before the pass stays');
+    if (kept || !sent) t.equal(first[4]?.toString(), '+pass 0 turn 4\r\n', 'what is kept stays');
+    else t.not(first[4]?.toString(), '+pass 0 turn 4\r\n', 'its place was used again');
+  }
+});
+
 t.test('many turns that are not rewound go through slab after slab', async (t) => {
   const writer = new ReplyWriter();
   const taken: Buffer[] = [];

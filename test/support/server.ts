@@ -10,6 +10,7 @@ import { systemClock } from '../../src/base/clock.js';
 import { sha256 } from '../../src/base/hash.js';
 import { allSpecs, lookup } from '../../src/commands/spec.js';
 import { loadConfig } from '../../src/config/load.js';
+import { nativeSockets } from '../../src/engine/index.js';
 import { type AuditLog, auditOff } from '../../src/observability/audit.js';
 import type { Log } from '../../src/observability/log.js';
 import { type Server, startServer } from '../../src/server/server.js';
@@ -92,7 +93,10 @@ export async function startTestServer(
     maxDenials: () => config.values.acllog_max_len,
   });
   const onShutdown = () => void result.shutdowns++;
-  const server = await startServer({ keyspace, backup, config, users, aclFile, log, audit, onShutdown }, settings);
+  const server = await startServer(
+    { keyspace, backup, config, users, aclFile, log, audit, sockets: nativeSockets, onShutdown },
+    settings,
+  );
   const clients: RawClient[] = [];
   const port = settings.port === null ? (settings.tls?.port ?? 0) : server.port;
   const result: TestServer = {
