@@ -118,12 +118,12 @@ export interface Store {
   get(key: string, maxBytes: number): Promise<Buffer>;
   /** The first `length` bytes of an object, fewer where it is shorter. */
   getStart(key: string, length: number): Promise<Buffer>;
-  /** beforeVisible is awaited when everything is written and synced, just before the object gets its name. */
   /**
    * Many small objects, whole, in the order of the keys: in batches of bounded size, the next one being read while one is worked on.
    * Each as `get` would give it.
    */
   getMany(keys: readonly string[], maxBytes: number): AsyncIterable<readonly Got[]>;
+  /** beforeVisible is awaited when everything is written and synced, just before the object gets its name. */
   put(
     key: string,
     bytes: Buffer,
