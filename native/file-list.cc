@@ -3,7 +3,7 @@
 // What is seen is noted as bytes. A later call that is given them answers only what is not as it was then: of ten thousand files
 // nobody has to make anything again because of one.
 //
-//   for each entry   'd' or 'f' │ name │ NUL │ of a file: inode, size, ns of the last change, 8 bytes each
+//   for each entry   'd' or 'f' │ name │ NUL │ of a file: inode, size, ns of the last change of content and of any kind, 8 bytes each
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -26,15 +26,21 @@ struct Version {
   uint64_t inode;
   int64_t size;
   int64_t modified_ns;
+  // Nobody can set it: a copy over the file that keeps the other time changes it all the same.
+  int64_t changed_ns;
 };
 
-int64_t ModifiedNs(const struct stat& stats) {
+int64_t Ns(const timespec& time) { return static_cast<int64_t>(time.tv_sec) * 1000000000 + time.tv_nsec; }
+
+Version VersionOf(const struct stat& stats) {
 #ifdef __APPLE__
   const timespec& modified = stats.st_mtimespec;
+  const timespec& changed = stats.st_ctimespec;
 #else
   const timespec& modified = stats.st_mtim;
+  const timespec& changed = stats.st_ctim;
 #endif
-  return static_cast<int64_t>(modified.tv_sec) * 1000000000 + modified.tv_nsec;
+  return {static_cast<uint64_t>(stats.st_ino), static_cast<int64_t>(stats.st_size), Ns(modified), Ns(changed)};
 }
 
 class FileListWorker : public Worker {
@@ -84,7 +90,7 @@ class FileListWorker : public Worker {
     seen_.push_back(is_file ? 'f' : 'd');
     seen_.append(name, strlen(name) + 1);
     if (!is_file) return;
-    const Version version = {stats.st_ino, stats.st_size, ModifiedNs(stats)};
+    const Version version = VersionOf(stats);
     seen_.append(reinterpret_cast<const char*>(&version), sizeof version);
   }
 
@@ -135,7 +141,8 @@ class FileListWorker : public Worker {
     memcpy(&version, entry.data() + entry.size() - sizeof version, sizeof version);
     names_.append(name).push_back('\0');
     versions_.append(std::to_string(version.inode)).append("-").append(std::to_string(version.size));
-    versions_.append("-").append(std::to_string(version.modified_ns)).push_back('\0');
+    versions_.append("-").append(std::to_string(version.modified_ns));
+    versions_.append("-").append(std::to_string(version.changed_ns)).push_back('\0');
     numbers_.push_back(static_cast<double>(version.size));
     numbers_.push_back(static_cast<double>(version.modified_ns / 1000));
   }

@@ -1,6 +1,6 @@
 /**
  * The documents of one directory of the repository (manifests, or states), in memory, by the id in their names. The files are the
- * truth: every look compares all names and versions (size, time, inode) with what was read before, and reads what is new or changed.
+ * truth: every look compares all names and versions (inode, size, times) with what was read before, and reads what is new or changed.
  * Where nothing is, a look costs the listing alone.
  *
  *   look   all files, compared with what the last look saw; only what differs is read

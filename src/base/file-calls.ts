@@ -48,7 +48,7 @@ export interface DirectoryChanges {
 export interface ListedFile {
   name: string;
   sizeBytes: number;
-  /** `inode-size-mtime`: changes whenever the content may have changed. */
+  /** `inode-size-mtime-ctime`: changes whenever the content may have changed. */
   version: string;
   modifiedUs: number;
 }

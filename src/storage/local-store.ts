@@ -449,7 +449,7 @@ function entryOf(key: string, stats: BigIntStats): StoreEntry {
   return {
     key,
     sizeBytes: Number(stats.size),
-    version: `${stats.ino}-${stats.size}-${stats.mtimeNs}`,
+    version: `${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`,
     modifiedUs: Number(stats.mtimeNs / 1000n),
   };
 }

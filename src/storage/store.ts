@@ -21,7 +21,7 @@ import { CairnError } from '../base/errors.js';
 export interface StoreEntry {
   key: string;
   sizeBytes: number;
-  /** Changes whenever the content may have changed (ETag, or mtime+inode+size). */
+  /** Changes whenever the content may have changed (ETag, or inode, size, mtime and ctime). */
   version: string;
   modifiedUs: number;
 }

@@ -32,6 +32,17 @@ t.test('a look reads what differs from the last one, and nothing else', async (t
   t.same(read, []);
 });
 
+t.test('what is written over a file with its size and its time kept is seen', async (t) => {
+  const { documents, look, write, path } = await scene(t);
+  write(1, 'first 1');
+  utimesSync(path(1), 1_700_000_000, 1_700_000_000);
+  await look();
+  write(1, 'other 1');
+  utimesSync(path(1), 1_700_000_000, 1_700_000_000);
+  t.same(await look(), [1]);
+  t.equal(documents.get(1), 'other 1');
+});
+
 t.test('a file that was moved away and is brought back as it was is there again', async (t) => {
   const { documents, look, lookAt, write, path } = await scene(t);
   for (const id of [1, 2]) write(id, `first ${id}`);
@@ -41,7 +52,7 @@ t.test('a file that was moved away and is brought back as it was is there again'
   t.equal(documents.get(1), undefined);
   renameSync(path(9), path(1));
   await look();
-  t.equal(documents.get(1), 'first 1', 'though the listing is the one of before');
+  t.equal(documents.get(1), 'first 1', 'as it was');
   renameSync(path(1), path(9));
   await lookAt(1);
   await look();
