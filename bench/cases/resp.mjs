@@ -1,16 +1,27 @@
 /**
  * SET and GET through redis-benchmark against Cairn, a bare Node server and redis-server, in turns, at pipeline 1 and 16.
  * redis-server keeps an append-only log synced every second: the promise that Cairn's default durability gives. The bare
- * server is what the platform can do at most.
+ * server is what the platform can do at most; what RocksDB alone takes for the same SETs (puts.cc) is measured beside them.
  */
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { redisBenchmark, requireProgram, settle, startBare, startCairn, startRedis } from '../peers.mjs';
+import {
+  compilePeer,
+  redisBenchmark,
+  requireProgram,
+  settle,
+  startBare,
+  startCairn,
+  startRedis,
+  timeCommand,
+} from '../peers.mjs';
 import { goal, median, ratio } from '../report.mjs';
 
 const load = { clients: 50, keySpace: 1_000_000, valueBytes: 100 };
 
 export async function run({ dir, rounds, requests }) {
   requireProgram('redis-server', 'redis-server');
+  const puts = compilePeer('puts', dir);
   const servers = {
     cairn: await startCairn(join(dir, 'cairn')),
     bare: await startBare(),
@@ -26,15 +37,34 @@ export async function run({ dir, rounds, requests }) {
           measured.push({ round, peer, pipeline, ...result });
         }
       }
+      settle(false);
+      measured.push({
+        round,
+        peer: 'rocksdb',
+        pipeline,
+        test: 'SET',
+        ...(await putAlone(puts, dir, pipeline, requests)),
+      });
     }
   }
   for (const server of Object.values(servers)) await server.stop();
   return report(measured, { rounds, requests, ...load });
 }
 
+/** One thread of C++ that puts in batches, each as large as a write group of all clients. */
+async function putAlone(program, dir, pipeline, requests) {
+  const directory = join(dir, 'puts');
+  const numbers = [requests, load.clients * pipeline, load.keySpace, load.valueBytes];
+  const { output } = await timeCommand(program, directory, ...numbers.map(String));
+  rmSync(directory, { recursive: true });
+  const [perSecond, processorUs] = output.trim().split(' ').map(Number);
+  return { per_second: perSecond, processor_us: processorUs };
+}
+
 function report(measured, parameters) {
   const rows = [];
   const goals = [];
+  const alone = [];
   for (const pipeline of [1, 16]) {
     for (const test of ['SET', 'GET']) {
       const of = (peer, field) =>
@@ -56,6 +86,11 @@ function report(measured, parameters) {
         p99('cairn'),
         p99('redis'),
       ]);
+      if (test === 'SET') {
+        const us = of('rocksdb', 'processor_us').toFixed(1);
+        const group = `groups of ${pipeline * parameters.clients}`;
+        alone.push(`${rate(of('rocksdb', 'per_second'))} a second and ${us} µs of processor time each in ${group}`);
+      }
       goals.push(goal(`${test}, pipeline ${pipeline}: rate to a bare Node server`, cairn / bare, 0.85, 'more'));
     }
   }
@@ -78,6 +113,7 @@ function report(measured, parameters) {
         `${parameters.keySpace.toLocaleString('en')} keys, ${parameters.valueBytes}-byte values; the load comes from the same machine. ` +
         'redis-server with appendonly yes, appendfsync everysec; Cairn with durability everysec; the bare Node server ' +
         '(bare-server.mjs) parses with redis-parser, answers from a Map and keeps nothing.',
+      `The SETs alone, by one thread of C++ into the same librocksdb and nothing else to do (puts.cc): ${alone.join('; ')}.`,
     ],
     goals,
     measured,
