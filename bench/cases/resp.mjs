@@ -53,7 +53,7 @@ export async function run({ dir, rounds, requests }) {
 
 /** One thread of C++ that puts in batches, each as large as a write group of all clients. */
 async function putAlone(program, dir, pipeline, requests) {
-  const directory = join(dir, 'puts');
+  const directory = join(dir, 'rocksdb');
   const numbers = [requests, load.clients * pipeline, load.keySpace, load.valueBytes];
   const { output } = await timeCommand(program, directory, ...numbers.map(String));
   rmSync(directory, { recursive: true });
