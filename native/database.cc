@@ -176,11 +176,23 @@ Napi::Value Database::GetCached(const Napi::CallbackInfo& info) {
   const rocksdb::Slice key = BytesOf(info[0]);
   rocksdb::Slice known;
   ValueCache* values = handle_->values.get();
-  if (values != nullptr && values->Get(key, &known)) return ToSlab(info, known);
+  if (values != nullptr) {
+    switch (values->Get(key, &known)) {
+      case ValueCache::Known::kValue:
+        return ToSlab(info, known);
+      case ValueCache::Known::kAbsent:
+        return Napi::Number::New(env, kNotFound);
+      case ValueCache::Known::kNothing:
+        break;
+    }
+  }
   pinned_.Reset();
   rocksdb::DB* db = handle_->db();
   const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
-  if (status.IsNotFound()) return Napi::Number::New(env, kNotFound);
+  if (status.IsNotFound()) {
+    if (values != nullptr) values->PutAbsent(key);
+    return Napi::Number::New(env, kNotFound);
+  }
   if (status.IsIncomplete()) return Napi::Number::New(env, kOnDisk);
   if (!status.ok()) {
     ThrowStatus(env, status);

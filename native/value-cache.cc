@@ -54,24 +54,28 @@ std::unique_ptr<ValueCache> ValueCache::Make(size_t bytes) {
   return cache;
 }
 
-bool ValueCache::Get(rocksdb::Slice key, rocksdb::Slice* value) {
+ValueCache::Known ValueCache::Get(rocksdb::Slice key, rocksdb::Slice* value) {
   const uint32_t hash = HashOf(key);
   const Slot* slot = Find(key, hash);
   if (slot == nullptr) {
     misses_++;
-    return false;
+    return Known::kNothing;
   }
   hits_++;
   const Entry* entry = At(slot->place);
+  if (entry->is_absent()) {
+    if (Age(slot->place) > capacity_ / 2) PutAbsent(key);
+    return Known::kAbsent;
+  }
   const char* bytes = reinterpret_cast<const char*>(entry + 1) + entry->key_length;
   if (Age(slot->place) <= capacity_ / 2) {
     *value = rocksdb::Slice(bytes, entry->value_length);
-    return true;
+    return Known::kValue;
   }
   moved_.assign(bytes, entry->value_length);
   *value = moved_;
   Put(key, moved_);
-  return true;
+  return Known::kValue;
 }
 
 void ValueCache::Put(rocksdb::Slice key, rocksdb::Slice value) {
@@ -86,7 +90,14 @@ void ValueCache::Put(rocksdb::Slice key, rocksdb::Slice value) {
     }
   }
   if (slot != nullptr) slot->place = 0;
-  if (keeps) Append(hash, key, value);
+  if (keeps) Append(hash, key, value, static_cast<uint16_t>(value.size()));
+}
+
+void ValueCache::PutAbsent(rocksdb::Slice key) {
+  const uint32_t hash = HashOf(key);
+  Slot* slot = Find(key, hash);
+  if (slot != nullptr) slot->place = 0;
+  if (key.size() <= kMaxKey) Append(hash, key, rocksdb::Slice("", 0), kAbsentLength);
 }
 
 void ValueCache::Erase(rocksdb::Slice key) {
@@ -115,7 +126,7 @@ size_t ValueCache::Age(uint32_t place) const {
   return offset < head_ ? head_ - offset : head_ + capacity_ - offset;
 }
 
-void ValueCache::Append(uint32_t hash, rocksdb::Slice key, rocksdb::Slice value) {
+void ValueCache::Append(uint32_t hash, rocksdb::Slice key, rocksdb::Slice value, uint16_t value_length) {
   const size_t size = SizeOf(key.size(), value.size());
   Reserve(size);
   Slot* bucket = BucketOf(hash);
@@ -129,7 +140,7 @@ void ValueCache::Append(uint32_t hash, rocksdb::Slice key, rocksdb::Slice value)
   }
   const auto place = static_cast<uint32_t>(head_ / 8 + 1);
   Entry* entry = At(place);
-  *entry = {hash, static_cast<uint16_t>(key.size()), static_cast<uint16_t>(value.size())};
+  *entry = {hash, static_cast<uint16_t>(key.size()), value_length};
   char* bytes = reinterpret_cast<char*>(entry + 1);
   std::memcpy(bytes, key.data(), key.size());
   std::memcpy(bytes + key.size(), value.data(), value.size());
@@ -157,7 +168,7 @@ void ValueCache::DropBefore(size_t until) {
     for (size_t i = 0; i < kSlots; i++) {
       if (bucket[i].place == place) bucket[i].place = 0;
     }
-    tail_ += SizeOf(entry->key_length, entry->value_length);
+    tail_ += SizeOf(entry->key_length, entry->stored_length());
   }
 }
 

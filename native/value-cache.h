@@ -1,9 +1,9 @@
-// Small values that were read or written lately, by key: what getCached answers without asking RocksDB, whose way through the
-// memtable and the blocks of several tables costs some microseconds.
+// Small values that were read or written lately, and keys that were not there, by key: what getCached answers without asking RocksDB,
+// whose way through the memtable and the blocks of several tables costs some microseconds.
 //
 //   buckets   8 slots each, one cache line: u32 hash, u32 place (offset / 8 + 1; 0: free)
 //   ring      entries one behind the other, the oldest go first:
-//             u32 hash | u16 key length | u16 value length | key | value | up to 7 bytes of padding
+//             u32 hash | u16 key length | u16 value length (ffff: no such key) | key | value | up to 7 bytes of padding
 //
 // A bucket that is full loses its oldest entry, so that no choice of keys makes a search longer. An entry that is hit in the older half
 // of the ring is put in front again. What was replaced stays in the ring, without a slot, until the ring comes round.
@@ -29,10 +29,13 @@ class ValueCache {
   // The ring has `bytes`, rounded; at least room for a few of the largest entries. nullptr: there is no memory for it.
   static std::unique_ptr<ValueCache> Make(size_t bytes);
 
-  // False: not there. *value is valid until the next call.
-  bool Get(rocksdb::Slice key, rocksdb::Slice* value);
+  enum class Known { kNothing, kValue, kAbsent };
+  // *value is set where it is known, and valid until the next call.
+  Known Get(rocksdb::Slice key, rocksdb::Slice* value);
   // Keeps the value, or forgets the key where it cannot.
   void Put(rocksdb::Slice key, rocksdb::Slice value);
+  // Keeps that there is no such key.
+  void PutAbsent(rocksdb::Slice key);
   void Erase(rocksdb::Slice key);
   void Clear();
 
@@ -44,10 +47,13 @@ class ValueCache {
  private:
   explicit ValueCache(size_t bytes);
 
+  static constexpr uint16_t kAbsentLength = 0xffff;
   struct Entry {
     uint32_t hash;
     uint16_t key_length;
     uint16_t value_length;
+    bool is_absent() const { return value_length == kAbsentLength; }
+    size_t stored_length() const { return is_absent() ? 0 : value_length; }
   };
   struct Slot {
     uint32_t hash;
@@ -68,7 +74,7 @@ class ValueCache {
   Entry* At(uint32_t place) const { return reinterpret_cast<Entry*>(ring_.get() + (size_t{place} - 1) * 8); }
   // How long ago it was written, in bytes of the ring.
   size_t Age(uint32_t place) const;
-  void Append(uint32_t hash, rocksdb::Slice key, rocksdb::Slice value);
+  void Append(uint32_t hash, rocksdb::Slice key, rocksdb::Slice value, uint16_t value_length);
   // Makes room for so many bytes at head_.
   void Reserve(size_t bytes);
   // Drops entries of the round before that begin before `until`.

@@ -127,6 +127,36 @@ t.test('reads between a write and its end may see either value, and afterwards t
   }
 });
 
+t.test('that a key is not there is known too, until it is', async (t) => {
+  const db = await openDatabase(`${scratch(t)}/db`, { createIfMissing: true, valueCacheBytes: SMALLEST });
+  t.teardown(() => db.close());
+  const asked = (n: number) => {
+    const before = db.valueCache().hits;
+    return { value: db.getCached(key(n)), fromCache: db.valueCache().hits > before };
+  };
+  for (let n = 0; n < 200; n += 1) {
+    t.same(asked(n), { value: undefined, fromCache: false });
+    t.same(asked(n), { value: undefined, fromCache: true });
+    const writing = db.write(batchOf([{ key: n, value: n }]));
+    for (let i = 0; i < 20; i += 1) {
+      const seen = db.getCached(key(n));
+      assert.ok(seen === undefined || seen?.equals(value(n)), `key ${n}`);
+    }
+    await writing;
+    t.same(db.getCached(key(n)), value(n));
+    await db.write(batchOf([{ key: n, value: null }]));
+    t.equal(db.getCached(key(n)), undefined);
+    t.same(asked(n), { value: undefined, fromCache: true });
+  }
+  await db.write(
+    batchOf([
+      { key: 7, value: 7 },
+      { from: 0, to: 1 },
+    ]),
+  );
+  t.same(db.getCached(key(7)), value(7), 'also beside a range deletion, which empties the cache');
+});
+
 t.test('a write that is refused leaves what was there', async (t) => {
   const db = await openDatabase(`${scratch(t)}/db`, { createIfMissing: true, valueCacheBytes: SMALLEST });
   t.teardown(() => db.close());
