@@ -148,7 +148,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   ): Outcome<T> | null {
     const { tx } = this;
     assert(!tx.active, 'a transaction was begun inside another one');
-    tx.begin(this.clock.wallMs(), resident);
+    tx.begin(resident);
     let value: T;
     try {
       value = body(tx as unknown as B);

@@ -8,6 +8,7 @@
  */
 import type { CairnError } from '../base/errors.js';
 import type { Database } from '../engine/types.js';
+import type { CommitClock } from './commit-clock.js';
 import type { DatabaseMap } from './database-map.js';
 import type { Layout } from './layout.js';
 import { collectLayer, ScanMerge } from './scan.js';
@@ -25,6 +26,7 @@ export interface View {
   readonly expiryCounts: readonly number[];
   /** With every executed commit. */
   readonly databaseMap: DatabaseMap;
+  readonly clock: CommitClock;
   /** Ids of the keys in these slots that somebody watches. */
   watchedIn(slots: readonly number[]): string[];
   readonly writesRefused: CairnError | null;
@@ -50,7 +52,8 @@ const MISS = new Error('a key has to be fetched from disk before this can go on'
 const INDEX_ABOVE = 8;
 
 export class LiveTransaction implements Transaction {
-  nowMs = 0;
+  /** 0: nobody has asked. */
+  private askedMs = 0;
   active = false;
   counting = false;
   hits = 0;
@@ -86,8 +89,8 @@ export class LiveTransaction implements Transaction {
 
   constructor(private readonly view: View) {}
 
-  begin(nowMs: number, resident: ReadonlyMap<string, Buffer | null> | null): void {
-    this.nowMs = nowMs;
+  begin(resident: ReadonlyMap<string, Buffer | null> | null): void {
+    this.askedMs = 0;
     this.active = true;
     this.counting = false;
     this.hits = 0;
@@ -105,6 +108,12 @@ export class LiveTransaction implements Transaction {
     if (this.swapped.size > 0) this.swapped = new Set();
     this.resident = resident;
     this.lastKey = null;
+  }
+
+  /** One moment for the whole transaction; most need none. */
+  get nowMs(): number {
+    if (this.askedMs === 0) this.askedMs = this.view.clock.wallMs();
+    return this.askedMs;
   }
 
   end(): void {
