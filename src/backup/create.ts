@@ -59,6 +59,8 @@ export interface CreateContext {
   directory: DataDirectory;
   repository: Repository;
   tableHashes: TableHashes;
+  /** That the id is given is durable: before that nothing in the repository may bear it. */
+  idKept: Promise<void>;
   clock: WallClock;
   log: Log;
   host: string;
@@ -175,7 +177,7 @@ export type ManifestContent = Pick<
 > & { pin: boolean };
 
 /**
- * State, then manifest: the commit point. The state says that the manifest is to come until it is there: a crash between
+ * State, then manifest: the commit point; then `latest`. The state says that the manifest is to come until it is there: a crash between
  * leaves a state that may go, while one that lost its manifest later keeps what it names.
  */
 export async function writeManifest(
@@ -209,6 +211,7 @@ export async function writeManifest(
     transient: true,
   };
   operation.checkpoint();
+  await context.idKept;
   await repository.store.put(stateKey(id), encodeState(state));
   operation.committed = 'its manifest is being written';
   await repository.store.put(manifestKey(id), manifestBytes, {
@@ -217,9 +220,14 @@ export async function writeManifest(
   });
   await faultPoint('manifest-renamed');
   await repository.catalog.reload(id);
-  await repository.catalog
-    .updateState(id, true, (settled) => settled)
-    .catch((error: unknown) => log.warn('the state of a new backup could not be settled', { id, error }));
+  // The backup is there. What follows says so elsewhere, each for itself: they wait for the disk together.
+  const told = (what: string) => (error: unknown) => log.warn(`${what} could not be written`, { id, error });
+  await Promise.all([
+    repository.catalog
+      .updateState(id, true, (settled) => settled)
+      .catch(told('that the manifest of a new backup has come')),
+    repository.writeLatest().catch(told('latest')),
+  ]);
 }
 
 /** Copies what the repository lacks. Returns the list of all files and the bytes that this backup added. */

@@ -55,16 +55,24 @@ export class Creating {
     const started = operations.start({ operation: 'create', exclusive: true }, async (operation) => {
       try {
         this.#running.set(operation, { type: runningType(request.type), label: request.label });
-        const context = this.#createContext();
+        const parts = this.#createParts();
         await repository.writable();
-        const id = await repository.allocateId();
-        await operations.about(operation, [id]);
-        begin({
-          ...runningRecord(id, runningType(request.type), request.label, clock.nowUs()),
-          promoted: null,
-          pruned: [],
+        const { id, kept } = await repository.allocateId();
+        const begunUs = clock.nowUs();
+        const idKept = kept.then(() => {
+          begin({
+            ...runningRecord(id, runningType(request.type), request.label, begunUs),
+            promoted: null,
+            pruned: [],
+          });
         });
-        return await this.#create(context, id, request, operation);
+        idKept.catch(() => undefined); // awaited below
+        try {
+          await operations.about(operation, [id]);
+          return await this.#create({ ...parts, idKept }, id, request, operation);
+        } finally {
+          await idKept;
+        }
       } catch (error) {
         fail(error);
         throw error;
@@ -87,7 +95,6 @@ export class Creating {
     const entry = repository.catalog.get(id);
     if (entry === null) throw new CairnError('BACKUPFAILED', `backup ${id} was written but is not in the repository`);
     const record = backupRecord(entry);
-    await repository.writeLatest().catch((error: unknown) => log.warn('latest could not be written', { id, error }));
     await faultPoint('before-retention');
     operation.phase = 'retention';
     const pruned = await this.#retain(settings.retention());
@@ -146,7 +153,7 @@ export class Creating {
     if (failure !== null) this.#parts.log.error('retention failed', { error: failure });
   }
 
-  #createContext(): CreateContext {
+  #createParts(): Omit<CreateContext, 'idKept'> {
     const { live, archiver, directory, repository, clock, log, host, versions } = this.#parts;
     if (directory === null || archiver === null) {
       throw new CairnError('REPOFOREIGN', 'this server serves a plain directory (--data-dir) and owns no repository', {

@@ -314,13 +314,17 @@ export class Repository {
     return header;
   }
 
-  /** A new id, durable before it is used, so that none is ever given twice. */
-  async allocateId(): Promise<number> {
+  /**
+   * A new id. `kept` resolves when it is durable that it was given; nothing in the repository may bear it before, so that no two backups
+   * ever do. The caller awaits it.
+   */
+  async allocateId(): Promise<{ id: number; kept: Promise<void> }> {
     await this.catalog.refresh();
     const stored = await this.store.get(NEXT_ID_KEY, 64).then(parseNumber, () => null);
     const id = Math.max(stored ?? 1, this.catalog.highestId() + 1);
-    await this.store.put(NEXT_ID_KEY, formatNumber(id + 1));
-    return id;
+    const kept = this.store.put(NEXT_ID_KEY, formatNumber(id + 1));
+    kept.catch(() => undefined); // the caller's
+    return { id, kept };
   }
 
   /** Runs one after the other what looks at a backup's pin and then acts on it: PIN and the removal of a manifest. */
