@@ -53,7 +53,10 @@ export class ClientPause {
     this.changed(false);
     const held = [...this.held];
     this.held.clear();
-    for (const connection of held) connection.goOn();
+    // Not within the turn of who ended it: the writer holds what that one is owed, and who goes on would send it.
+    queueMicrotask(() => {
+      for (const connection of held) connection.goOn();
+    });
   }
 
   hold(connection: HeldConnection): void {

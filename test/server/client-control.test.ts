@@ -166,6 +166,19 @@ t.test('a pause of all ends by itself, and is neither shortened nor made milder 
   t.equal(await asker.ask('PING'), 'PONG');
 });
 
+t.test('who ends a pause gets the answers to what it sent before, and who was held only its own', async (t) => {
+  const [asker, held] = [await open(), await open()];
+  await asker.ask('CLIENT', 'PAUSE', '1000000', 'WRITE');
+  held.send(Buffer.concat([multibulk('SET', 'own', '1'), multibulk('GET', 'own')]));
+  await waitFor(async () => / cmd=set /.test(String(await asker.ask('CLIENT', 'LIST'))), { what: 'it to be held' });
+  asker.send(
+    Buffer.concat([multibulk('ECHO', 'for the asker'), multibulk('CLIENT', 'UNPAUSE'), multibulk('ECHO', 'after')]),
+  );
+  t.same((await held.take(2)).map(brief), ['OK', '1']);
+  t.same((await asker.take(3)).map(brief), ['for the asker', 'OK', 'after']);
+  t.same([held.unread, asker.unread], [0, 0]);
+});
+
 t.test('a client that goes while it is held leaves its command undone', async (t) => {
   const [asker, held] = [await open(), await open()];
   await asker.ask('SET', 'gone', 'no');
