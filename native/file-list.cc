@@ -113,6 +113,10 @@ class FileListWorker : public Worker {
       if (known != left.end()) left.erase(known);
       if (!is_same) Describe(now[i]);
     }
+    // Of a file that was removed and made again during the earlier listing there may be two entries: it is there all the same.
+    for (size_t i = 0; !left.empty() && i < now.size(); i++) {
+      if (i < head || i >= now.size() - tail) left.erase(KindAndName(now[i]));
+    }
     for (const auto& [name, entry] : left) {
       if (entry[0] == 'f') gone_.append(name.substr(1)).push_back('\0');
     }

@@ -116,6 +116,20 @@ t.test('what a look has seen that is none is nothing known: every file is new, a
   }
 });
 
+t.test('a file that an earlier look has met twice is not gone while it is there', async (t) => {
+  const dir = scratch(t, { a: 'first' });
+  const { seen: before } = await nativeFiles.changes(dir);
+  renameSync(join(dir, 'a'), join(dir, 'elsewhere'));
+  writeFileSync(join(dir, 'a'), 'second');
+  rmSync(join(dir, 'elsewhere'));
+  const { seen: after } = await nativeFiles.changes(dir);
+  const twice = Buffer.concat([before, after]);
+  t.same((await nativeFiles.changes(dir, twice)).gone, []);
+  t.same((await nativeFiles.changes(dir, Buffer.concat([after, before]))).gone, []);
+  rmSync(join(dir, 'a'));
+  t.same((await nativeFiles.changes(dir, twice)).gone, ['a']);
+});
+
 t.test('names that are no text, and hidden ones, do no harm', async (t) => {
   const dir = scratch(t, { '.hidden': 'x', 'new\nline': 'x', plain: 'x' });
   const odd = Buffer.concat([Buffer.from(`${dir}/`), Buffer.from([0xff, 0xfe])]);
