@@ -11,6 +11,8 @@ import { type Seen, type Store, type StoreEntry, StoreObjectMissing } from '../s
 
 /** More than so many, and everything is looked at anew. */
 const MOST_APART = 64;
+/** The version of what the system refused to read: no file has it. */
+const UNREAD = '';
 
 export interface DocumentsOptions<T> {
   store: Store;
@@ -77,8 +79,8 @@ export class Documents<T> {
       if (this.#loaded.has(key)) changed.set(key, null);
     }
     for (const [key, found] of apart) if (found !== (this.#loaded.get(key) ?? null)) changed.set(key, found);
-    const missing = await this.#read(unread, changed);
-    return { seen, changed, apart: new Set([...apart.keys(), ...missing]) };
+    const again = await this.#read(unread, changed);
+    return { seen, changed, apart: new Set([...apart.keys(), ...again]) };
   }
 
   async #lookApart(): Promise<Map<string, Loaded<T> | null>> {
@@ -90,22 +92,26 @@ export class Documents<T> {
     return found;
   }
 
-  /** Answers the keys of those that were gone when they were to be read. */
+  /** Answers the keys of those that were gone when they were to be read, or that the system refused to read. */
   async #read(unread: readonly Unread[], into: Map<string, Loaded<T> | null>): Promise<string[]> {
     const { store, maxBytes, read } = this.#options;
     const oldestFirst = [...unread].sort((a, b) => a.id - b.id);
     const keys = oldestFirst.map(({ key }) => key);
-    const missing: string[] = [];
+    const again: string[] = [];
     let nth = 0;
     for await (const batch of store.getMany(keys, maxBytes)) {
       for (const { bytes, error } of batch) {
         const { id, key, version } = oldestFirst[nth++] as Unread;
         const isMissing = error instanceof StoreObjectMissing;
-        into.set(key, isMissing ? null : { id, version, value: read(id, error ?? bytes) });
-        if (isMissing) missing.push(key);
+        const isRefused = error !== null && isPassing(error);
+        into.set(
+          key,
+          isMissing ? null : { id, version: isRefused ? UNREAD : version, value: read(id, error ?? bytes) },
+        );
+        if (isMissing || isRefused) again.push(key);
       }
     }
-    return missing;
+    return again;
   }
 
   /** Answers the ids of what is otherwise now. */
@@ -135,7 +141,8 @@ export class Documents<T> {
     if (known?.version === object.version) return known;
     const bytes = await store.get(key, maxBytes).catch((error: Error) => error);
     if (bytes instanceof StoreObjectMissing) return null;
-    return { id, version: object.version, value: read(id, bytes) };
+    const isRefused = bytes instanceof Error && isPassing(bytes);
+    return { id, version: isRefused ? UNREAD : object.version, value: read(id, bytes) };
   }
 
   takeOne(id: number, found: Loaded<T> | null): void {
@@ -150,6 +157,11 @@ export class Documents<T> {
     if (found === null) this.#loaded.delete(key);
     else this.#loaded.set(key, found);
   }
+}
+
+/** Not the file is at fault: the same one may be read the next time. */
+function isPassing(error: Error): boolean {
+  return !(error instanceof CairnError && error.code === 'BACKUPCORRUPT');
 }
 
 function without(keys: Iterable<string>, listed: readonly StoreEntry[]): string[] {

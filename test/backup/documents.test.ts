@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, utimesSync, w
 import { join } from 'node:path';
 import t from 'tap';
 import { Documents } from '../../src/backup/documents.js';
+import { CairnError } from '../../src/base/errors.js';
 import { nativeFiles } from '../../src/engine/index.js';
 import { manifestKey, parseManifestKey } from '../../src/format/index.js';
 import { openLocalStore } from '../../src/storage/index.js';
@@ -83,6 +84,30 @@ t.test('one that is gone while it is read is read when it is back', async (t) =>
   await look();
   t.equal(documents.get(1), 'first 1', 'its listing is as it was, and it is looked for all the same');
   t.same(await look(), []);
+});
+
+t.test('one that the system refuses to read is read again, though its file is the same', async (t) => {
+  const refused = new Set<string>();
+  const refusal = new CairnError('BACKUPFAILED', 'too many open files');
+  const { documents, look, lookAt, write } = await scene(t, (store) => ({
+    async *getMany(keys: readonly string[], maxBytes: number) {
+      for await (const batch of store.getMany(keys, maxBytes)) {
+        yield batch.map((got) => (refused.has(got.key) ? { key: got.key, bytes: null, error: refusal } : got));
+      }
+    },
+    get: (key: string, maxBytes: number) => (refused.has(key) ? Promise.reject(refusal) : store.get(key, maxBytes)),
+  }));
+  for (const id of [1, 2]) write(id, `first ${id}`);
+  for (const id of [1, 2]) refused.add(manifestKey(id));
+  await look();
+  t.equal(documents.get(1), 'unreadable');
+  await look();
+  t.equal(documents.get(1), 'unreadable');
+  refused.clear();
+  await lookAt(2);
+  t.equal(documents.get(2), 'first 2');
+  await look();
+  t.same([documents.get(1), documents.get(2)], ['first 1', 'first 2']);
 });
 
 t.test('a look that fails leaves memory as it was, and the next one makes up for it', async (t) => {
