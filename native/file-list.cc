@@ -59,7 +59,7 @@ class FileListWorker : public Worker {
       return rocksdb::Status::OK();
     }
     seen_.reserve(known_.size());
-    for (errno = 0; const dirent* entry = readdir(directory); errno = 0) Look(number, entry->d_name);
+    for (errno = 0; const dirent* entry = readdir(directory); errno = 0) Look(number, *entry);
     error_ = errno;
     closedir(directory);
     Compare();
@@ -81,10 +81,16 @@ class FileListWorker : public Worker {
   }
 
  private:
-  void Look(int directory, const char* name) {
-    struct stat stats;
-    // Hidden ones are locks and unfinished files. What went meanwhile is not there.
-    if (name[0] == '.' || fstatat(directory, name, &stats, AT_SYMLINK_NOFOLLOW) != 0) return;
+  void Look(int directory, const dirent& entry) {
+    const char* name = entry.d_name;
+    // Hidden ones are locks and unfinished files.
+    if (name[0] == '.') return;
+    struct stat stats = {};
+    if (fstatat(directory, name, &stats, AT_SYMLINK_NOFOLLOW) != 0) {
+      // What went meanwhile is not there. What cannot be looked at is, and who reads it is told why.
+      if (errno == ENOENT) return;
+      stats.st_mode = entry.d_type == DT_UNKNOWN ? S_IFREG : DTTOIF(entry.d_type);
+    }
     const bool is_file = S_ISREG(stats.st_mode);
     if (!is_file && !S_ISDIR(stats.st_mode)) return;
     seen_.push_back(is_file ? 'f' : 'd');

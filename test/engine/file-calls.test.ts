@@ -1,6 +1,16 @@
 /** Many files in one native call: what is no file of its own is not read, and what changed is told from what did not. */
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { nativeFiles } from '../../src/engine/index.js';
@@ -140,6 +150,25 @@ t.test('names that are no text, and hidden ones, do no harm', async (t) => {
   rmSync(odd);
   t.equal((await nativeFiles.changes(dir, first.seen)).gone.length, 1);
   t.same(readdirSync(dir).sort(), ['.hidden', 'new\nline', 'plain']);
+});
+
+t.test('files that the system lets nobody look at are there, and cannot be read', async (t) => {
+  const dir = scratch(t, { d: { a: 'x' } });
+  const { seen } = await nativeFiles.changes(join(dir, 'd'));
+  chmodSync(dir, 0o755);
+  chmodSync(join(dir, 'd'), 0o444);
+  const isRoot = process.getuid?.() === 0;
+  if (isRoot) process.seteuid?.('nobody');
+  try {
+    const { files, gone } = await nativeFiles.changes(join(dir, 'd'), seen);
+    t.match(files, [{ name: 'a', version: '0-0-0-0', sizeBytes: 0 }]);
+    t.same(gone, []);
+    t.same(await nativeFiles.reads(dir, ['d/a'], 100, ENOUGH), [null]);
+  } finally {
+    if (isRoot) process.seteuid?.(0);
+    chmodSync(join(dir, 'd'), 0o755);
+  }
+  t.match((await nativeFiles.changes(join(dir, 'd'), seen)).files, []);
 });
 
 t.test('a directory that goes away has no files; one that cannot be listed is an error', async (t) => {
