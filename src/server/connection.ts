@@ -436,7 +436,10 @@ export class Connection implements Sender {
   sent(piece: Buffer, bytes: number): boolean {
     if (bytes === piece.length || this.socket.destroyed) return true;
     this.socket.write(bytes === 0 ? piece : piece.subarray(bytes));
-    return this.handedOver();
+    const sent = this.handedOver();
+    // Its turn has counted what it held before this.
+    if (!sent && !this.inTurn) this.settleMemory();
+    return sent;
   }
 
   /** The stream got something. True: the system has it all. */

@@ -34,6 +34,24 @@ t.test('a client that reads late gets every byte in order; the others are not he
   t.equal(slow.unread, 0);
 });
 
+t.test('what the system did not take counts as held at once, though its client asks for nothing more', async (t) => {
+  const { port, server } = await startTestServer(t);
+  const slow = await RawClient.connect(port);
+  const asker = await RawClient.connect(port);
+  t.teardown(() => [slow, asker].map((client) => client.close()));
+  await asker.ask('SET', 'key', 'x'.repeat(15_000));
+  slow.socket.pause();
+  let held = 0;
+  for (let n = 0; held === 0 && n < 10_000; n++) {
+    const before = server.counters.outputBytes;
+    slow.send(multibulk('GET', 'key'));
+    await waitFor(() => server.counters.outputBytes > before, { what: 'it to be answered' });
+    held = Number(/ omem=([1-9]\d*)/.exec(String(await asker.ask('CLIENT', 'LIST')))?.[1] ?? 0);
+  }
+  t.ok(held > 0, 'the system takes no more');
+  t.ok(server.clientBytes >= held, `${server.clientBytes} bytes are counted, ${held} are held`);
+});
+
 t.test('replies, large ones between them, keep their order with what a monitor is told', async (t) => {
   const { port } = await startTestServer(t);
   const client = await RawClient.connect(port);
