@@ -6,6 +6,10 @@
 
 #include "operations.h"
 
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0  // Node ignores SIGPIPE
+#endif
+
 namespace cairn {
 namespace {
 

@@ -6,6 +6,7 @@
  * Order: a manifest goes before its objects, so that a crash between leaves surplus objects, never a backup with holes.
  * What the store refuses to remove keeps nothing else from going: it is counted, named, and met again by the next run or start.
  */
+import { assert } from '../base/assert.js';
 import { CairnError, toCairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
 import { fileKey, listKey, parseFileKey, parseListKey, stateKey } from '../format/index.js';
@@ -51,6 +52,8 @@ async function references({ catalog }: Repository, log: Log): Promise<References
     log.warn('nothing is removed while a file list is unreadable', { id: own.get(hash), error });
     return null;
   }
+  for (const hash of own.keys())
+    assert(index.has(hash), 'a list whose backup is there is known before anything is removed');
   const lists = new Set([...own.keys(), ...orphaned.keys()]);
   return { lists, files: index.objectsOf(lists) };
 }

@@ -322,6 +322,11 @@ export class Connection implements Sender {
       event();
       return;
     }
+    if (this.context.writer.pendingBytes > 0) {
+      // Within another connection's turn: what that one is owed is in the writer, and would be sent to this client.
+      queueMicrotask(() => this.turn(event));
+      return;
+    }
     this.inTurn = true;
     try {
       event();

@@ -53,10 +53,7 @@ export class ClientPause {
     this.changed(false);
     const held = [...this.held];
     this.held.clear();
-    // Not within the turn of who ended it: the writer holds what that one is owed, and who goes on would send it.
-    queueMicrotask(() => {
-      for (const connection of held) connection.goOn();
-    });
+    for (const connection of held) connection.goOn();
   }
 
   hold(connection: HeldConnection): void {
