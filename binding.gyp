@@ -7,6 +7,7 @@
       "sources": [
         "native/addon.cc",
         "native/below-root.cc",
+        "native/cached-reads.cc",
         "native/checksum.cc",
         "native/commits.cc",
         "native/crc32c.cc",

@@ -4,8 +4,7 @@
 #include <rocksdb/statistics.h>
 #include <rocksdb/version.h>
 
-#include <cstring>
-
+#include "cached-reads.h"
 #include "commits.h"
 #include "iterator.h"
 #include "operations.h"
@@ -14,13 +13,6 @@
 
 namespace cairn {
 namespace {
-
-// What getCached answers instead of a length.
-constexpr int32_t kNotFound = -1;
-constexpr int32_t kOnDisk = -2;
-constexpr int32_t kSlabFull = -3;
-// Values above this come back as a Buffer of their own.
-constexpr size_t kSlabValueMax = 4096;
 
 constexpr uint32_t kScanReverse = 1;
 constexpr uint32_t kScanNoValues = 2;
@@ -111,7 +103,7 @@ bool OptionalBytes(const Napi::Value& value, std::string* target) {
 Napi::Function Database::Define(Napi::Env env) {
   return DefineClass(env, "Database",
                      {InstanceMethod<&Database::Close>("close"),
-                      InstanceMethod<&Database::GetCached>("getCached"),
+                      InstanceMethod<&Database::MakeCachedReads>("cachedReads"),
                       InstanceMethod<&Database::Get>("get"),
                       InstanceMethod<&Database::MultiGet>("multiGet"),
                       InstanceMethod<&Database::Write>("write"),
@@ -149,7 +141,6 @@ Napi::Value Database::Open(const Napi::CallbackInfo& info) {
 
 Database::Database(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Database>(info) {
   handle_ = std::move(*info[0].As<Napi::External<std::shared_ptr<Handle>>>().Data());
-  cached_.read_tier = rocksdb::kBlockCacheTier;
 }
 
 bool Database::RequireOpen(Napi::Env env) const {
@@ -160,62 +151,9 @@ bool Database::RequireOpen(Napi::Env env) const {
 
 Napi::Value Database::Close(const Napi::CallbackInfo& info) { return CloseWorker::Request(info.Env(), handle_); }
 
-// Of a key in a table that is not open Get says in this tier that its value is empty (mended in facebook/rocksdb#12443).
-// KeyMayExist tells that from an empty value, once it found it empty too: the table may have been opened between the two.
-bool Database::IsCachedEmpty(rocksdb::DB* db, const rocksdb::Slice& key) const {
-  std::string value;
-  bool is_known = false;
-  return db->KeyMayExist(cached_, db->DefaultColumnFamily(), key, &value, &is_known) && is_known && value.empty();
-}
-
-// getCached(key, slab, offset): the value's length, its bytes now in slab at offset; or one of the constants above; or
-// a Buffer (large value). Two views and no allocation for the common small value.
-Napi::Value Database::GetCached(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!RequireOpen(env)) return env.Undefined();
-  const rocksdb::Slice key = BytesOf(info[0]);
-  rocksdb::Slice known;
-  ValueCache* values = handle_->values.get();
-  if (values != nullptr) {
-    switch (values->Get(key, &known)) {
-      case ValueCache::Known::kValue:
-        return ToSlab(info, known);
-      case ValueCache::Known::kAbsent:
-        return Napi::Number::New(env, kNotFound);
-      case ValueCache::Known::kNothing:
-        break;
-    }
-  }
-  pinned_.Reset();
-  rocksdb::DB* db = handle_->db();
-  const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
-  if (status.IsNotFound()) {
-    if (values != nullptr) values->PutAbsent(key);
-    return Napi::Number::New(env, kNotFound);
-  }
-  if (status.IsIncomplete()) return Napi::Number::New(env, kOnDisk);
-  if (!status.ok()) {
-    ThrowStatus(env, status);
-    return env.Undefined();
-  }
-  if (pinned_.empty() && !IsCachedEmpty(db, key)) return Napi::Number::New(env, kOnDisk);
-  Napi::Value result;
-  if (pinned_.size() > kSlabValueMax) {
-    result = Napi::Buffer<char>::Copy(env, pinned_.data(), pinned_.size());
-  } else {
-    if (values != nullptr) values->Put(key, pinned_);
-    result = ToSlab(info, pinned_);
-  }
-  pinned_.Reset();  // a pinned block must not outlive the call: the database may be closed before the next
-  return result;
-}
-
-Napi::Value Database::ToSlab(const Napi::CallbackInfo& info, rocksdb::Slice value) {
-  const rocksdb::Slice slab = BytesOf(info[1]);
-  const size_t offset = info[2].As<Napi::Number>().Uint32Value();
-  if (offset > slab.size() || slab.size() - offset < value.size()) return Napi::Number::New(info.Env(), kSlabFull);
-  std::memcpy(const_cast<char*>(slab.data()) + offset, value.data(), value.size());
-  return Napi::Number::New(info.Env(), static_cast<double>(value.size()));
+// cachedReads(slab): what reads from memory, a function; see cached-reads.h.
+Napi::Value Database::MakeCachedReads(const Napi::CallbackInfo& info) {
+  return CachedReads::Make(info.Env(), handle_, info[0]);
 }
 
 Napi::Value Database::Get(const Napi::CallbackInfo& info) {

@@ -1,6 +1,6 @@
 // The JavaScript face of one open database. Methods in two groups, by the thread that RocksDB is called on:
 //
-//   calling thread   getCached, snapshot, releaseSnapshot, latestSequence, property, statistics, valueCache, iterate, updatesSince, commitsSince
+//   calling thread   cachedReads and what it gives, snapshot, releaseSnapshot, latestSequence, property, statistics, valueCache, iterate, updatesSince, commitsSince
 //   pool (promise)   everything else
 //
 // Arguments are positional and already checked by src/engine; a closed database is refused here all the same.
@@ -33,7 +33,7 @@ class Database : public Napi::ObjectWrap<Database> {
 
  private:
   Napi::Value Close(const Napi::CallbackInfo& info);
-  Napi::Value GetCached(const Napi::CallbackInfo& info);
+  Napi::Value MakeCachedReads(const Napi::CallbackInfo& info);
   Napi::Value Get(const Napi::CallbackInfo& info);
   Napi::Value MultiGet(const Napi::CallbackInfo& info);
   Napi::Value Write(const Napi::CallbackInfo& info);
@@ -63,15 +63,10 @@ class Database : public Napi::ObjectWrap<Database> {
   Napi::Value CatchUp(const Napi::CallbackInfo& info);
   Napi::Value TableProperties(const Napi::CallbackInfo& info);
 
-  // The second half of getCached: its slab and offset are info's.
-  static Napi::Value ToSlab(const Napi::CallbackInfo& info, rocksdb::Slice value);
-  bool IsCachedEmpty(rocksdb::DB* db, const rocksdb::Slice& key) const;
   // False, with a pending exception, when the database is closed.
   bool RequireOpen(Napi::Env env) const;
 
   std::shared_ptr<Handle> handle_;
-  rocksdb::PinnableSlice pinned_;
-  rocksdb::ReadOptions cached_;
 };
 
 }  // namespace cairn

@@ -64,11 +64,11 @@ ValueCache::Known ValueCache::Get(rocksdb::Slice key, rocksdb::Slice* value) {
   hits_++;
   const Entry* entry = At(slot->place);
   if (entry->is_absent()) {
-    if (Age(slot->place) > capacity_ / 2) PutAbsent(key);
+    if (IsOld(slot->place)) PutAbsent(key);
     return Known::kAbsent;
   }
   const char* bytes = reinterpret_cast<const char*>(entry + 1) + entry->key_length;
-  if (Age(slot->place) <= capacity_ / 2) {
+  if (!IsOld(slot->place)) {
     *value = rocksdb::Slice(bytes, entry->value_length);
     return Known::kValue;
   }
@@ -82,7 +82,7 @@ void ValueCache::Put(rocksdb::Slice key, rocksdb::Slice value) {
   const uint32_t hash = HashOf(key);
   Slot* slot = Find(key, hash);
   const bool keeps = key.size() <= kMaxKey && value.size() <= kMaxValue;
-  if (slot != nullptr && keeps && Age(slot->place) <= capacity_ / 2) {
+  if (slot != nullptr && keeps && !IsOld(slot->place)) {
     Entry* entry = At(slot->place);
     if (entry->value_length == value.size()) {
       std::memcpy(reinterpret_cast<char*>(entry + 1) + entry->key_length, value.data(), value.size());

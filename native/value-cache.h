@@ -5,8 +5,9 @@
 //   ring      entries one behind the other, the oldest go first:
 //             u32 hash | u16 key length | u16 value length (ffff: no such key) | key | value | up to 7 bytes of padding
 //
-// A bucket that is full loses its oldest entry, so that no choice of keys makes a search longer. An entry that is hit in the older half
-// of the ring is put in front again. What was replaced stays in the ring, without a slot, until the ring comes round.
+// A bucket that is full loses its oldest entry, so that no choice of keys makes a search longer. An entry that is hit in the oldest
+// eighth of the ring is put in front again. What was replaced stays in the ring, without a slot, until the ring comes round: the more of
+// the ring is old, the more of it are such copies, and the sooner it comes round to what was not asked for lately.
 // Memory is taken when it is first written to, in large pages where the system has them: each lookup is somewhere else, and with small
 // ones it waits for the page tables as well. For one thread.
 #pragma once
@@ -74,6 +75,7 @@ class ValueCache {
   Entry* At(uint32_t place) const { return reinterpret_cast<Entry*>(ring_.get() + (size_t{place} - 1) * 8); }
   // How long ago it was written, in bytes of the ring.
   size_t Age(uint32_t place) const;
+  bool IsOld(uint32_t place) const { return Age(place) > capacity_ - capacity_ / 8; }
   void Append(uint32_t hash, rocksdb::Slice key, rocksdb::Slice value, uint16_t value_length);
   // Makes room for so many bytes at head_.
   void Reserve(size_t bytes);

@@ -46,10 +46,15 @@ export type NativeRange = [
   stopTimeUs: number,
 ];
 
+/**
+ * The value's length (its bytes follow in the slab those of the call before), -1 not found, -2 on disk, -3 slab full; or a large value.
+ * `how`: READ_HAS_PREFIX and two bytes before the key, READ_TO_BE_WRITTEN. `slab`: another one from here on.
+ */
+export type NativeCachedRead = (key: Buffer, how: number, slab?: Buffer) => number | Buffer;
+
 export interface NativeDatabase {
   close(): Promise<void>;
-  /** The value's length (bytes are in slab at offset), -1 not found, -2 on disk, -3 slab full; or a large value. */
-  getCached(key: Buffer, slab: Buffer, offset: number): number | Buffer;
+  cachedReads(slab: Buffer): NativeCachedRead;
   get(key: Buffer, snapshot: number): Promise<Buffer | undefined>;
   /** u32le length and value per key, length 0xffffffff for a missing one. */
   multiGet(keys: Buffer[]): Promise<Buffer>;

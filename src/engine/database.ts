@@ -4,20 +4,21 @@
  * for what is in flight and ends iterators, WAL readers and snapshots that are still there.
  */
 import { CairnError } from '../base/errors.js';
-import type { NativeDatabase } from './addon.js';
+import type { NativeCachedRead, NativeDatabase } from './addon.js';
 import { DatabaseIterator } from './block-iterator.js';
 import { DatabaseCommitReader, digestOf, markOf } from './commit-reader.js';
 import { engineError } from './status.js';
-import type {
-  BlockIterator,
-  CommitReader,
-  CommitReaderOptions,
-  Database,
-  IterateOptions,
-  LiveFile,
-  Snapshot,
-  TornTail,
-  WalReader,
+import {
+  type BlockIterator,
+  type CommitReader,
+  type CommitReaderOptions,
+  type Database,
+  type IterateOptions,
+  type LiveFile,
+  NO_PREFIX,
+  type Snapshot,
+  type TornTail,
+  type WalReader,
 } from './types.js';
 import { DatabaseWalReader, nameDamagedLog } from './wal-reader.js';
 
@@ -29,9 +30,11 @@ const SCAN_NO_VALUES = 2;
 const SCAN_FILL_CACHE = 4;
 const DEFAULT_BLOCK_BYTES = 64 * 1024;
 
+const READ_HAS_PREFIX = 1 << 16;
+const READ_TO_BE_WRITTEN = 1 << 17;
 const NOT_FOUND = -1;
-const ON_DISK = -2;
-// -3, the slab is full: what is left.
+// -2, it would touch the disk: what is left.
+const SLAB_FULL = -3;
 /** Small cached values are handed out as views of a shared slab, as Node does with small Buffers. */
 const SLAB_BYTES = 16 * 1024;
 const MISSING = 0xffffffff;
@@ -61,6 +64,7 @@ export class RocksDatabase implements Database {
   readonly path: string;
   readonly #native: NativeDatabase;
   #closing: Promise<void> | undefined;
+  readonly #readCached: NativeCachedRead;
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #slabUsed = 0;
 
@@ -70,6 +74,7 @@ export class RocksDatabase implements Database {
     readonly tornTail: TornTail | null,
   ) {
     this.#native = native;
+    this.#readCached = native.cachedReads(this.#slab);
     this.path = path;
     natives.set(this, native);
   }
@@ -78,24 +83,26 @@ export class RocksDatabase implements Database {
     return this.#closing !== undefined;
   }
 
-  getCached(key: Buffer): Buffer | undefined | null {
+  getCached(key: Buffer, prefix = NO_PREFIX, toBeWritten = false): Buffer | undefined | null {
     try {
-      const answer = this.#native.getCached(key, this.#slab, this.#slabUsed);
+      const how = (prefix === NO_PREFIX ? 0 : READ_HAS_PREFIX | prefix) | (toBeWritten ? READ_TO_BE_WRITTEN : 0);
+      let answer = this.#readCached(key, how);
+      if (answer === SLAB_FULL) {
+        // Every value that is answered through the slab fits a new one.
+        this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+        this.#slabUsed = 0;
+        answer = this.#readCached(key, how, this.#slab);
+      }
       if (typeof answer !== 'number') return answer;
       if (answer >= 0) {
         const start = this.#slabUsed;
         this.#slabUsed = start + answer;
         return this.#slab.subarray(start, this.#slabUsed);
       }
-      if (answer === NOT_FOUND) return undefined;
-      if (answer === ON_DISK) return null;
+      return answer === NOT_FOUND ? undefined : null;
     } catch (thrown) {
       throw this.#error(thrown, 'read');
     }
-    // The slab is full; every value that is answered through the slab fits a new one.
-    this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
-    this.#slabUsed = 0;
-    return this.getCached(key);
   }
 
   get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined> {

@@ -190,13 +190,19 @@ export interface TornTail {
   droppedBytes: number;
 }
 
+/** For `getCached`: the key is the whole key. */
+export const NO_PREFIX = -1;
+
 export interface Database {
   readonly path: string;
   /** Set when the last log ended in a torn record when the database was opened. */
   readonly tornTail: TornTail | null;
   readonly closed: boolean;
-  /** On the calling thread, from memtable and block cache alone: value, undefined (no such key), null (would touch the disk). */
-  getCached(key: Buffer): Buffer | undefined | null;
+  /**
+   * On the calling thread, from memtable and block cache alone: value, undefined (no such key), null (would touch the disk).
+   * `prefix`: two bytes before the key, big endian; NO_PREFIX: none. `toBeWritten`: the key is asked for because it will be put.
+   */
+  getCached(key: Buffer, prefix?: number, toBeWritten?: boolean): Buffer | undefined | null;
   get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined>;
   multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]>;
   /** Applies a WriteBatch representation (see BatchBuilder), in one piece or in several that follow each other, atomically. */

@@ -25,6 +25,8 @@ export interface Layout {
   readonly databasesKey: Buffer | null;
   /** The key of the main record. Throws where there is no such slot. */
   mainKey(slot: number, key: Buffer): Buffer;
+  /** The two bytes of it that come before the user's key, big endian; NO_PREFIX: it is the user's key. Throws as `mainKey` does. */
+  mainKeyPrefix(slot: number, key: Buffer): number;
   /** The slot of a main key as a latin1 string. */
   slotOf(id: string): number;
   /** The user's key in a main record's key. */
@@ -97,6 +99,10 @@ export const nativeLayout: Layout = {
     result[1] = slot;
     key.copy(result, 2);
     return result;
+  },
+  mainKeyPrefix(slot, key) {
+    requireKeyLength(key);
+    return (MAIN << 8) | slot;
   },
   slotOf: (id) => id.charCodeAt(1),
   userKey: (mainKey) => mainKey.subarray(2),

@@ -7,7 +7,7 @@
  * fetched from disk, and the body run again. The mark stays if the body swallows the exception.
  */
 import type { CairnError } from '../base/errors.js';
-import type { Database } from '../engine/types.js';
+import { type Database, NO_PREFIX } from '../engine/types.js';
 import type { CommitClock } from './commit-clock.js';
 import type { DatabaseMap } from './database-map.js';
 import type { Layout } from './layout.js';
@@ -82,8 +82,9 @@ export class LiveTransaction implements Transaction {
   /** The key that was looked up last: reading and then writing it is the common case. */
   private lastKey: Buffer | null = null;
   private lastSlot = 0;
-  private lastMainKey: Buffer = Buffer.alloc(0);
-  /** Made when something asks for it: a read of what nobody writes needs none. */
+  private lastPrefix = NO_PREFIX;
+  /** Made when something asks for them: a read of what nobody writes needs none. */
+  private lastMainKeyMade: Buffer | null = null;
   private lastIdMade: string | null = null;
   private lastBase: Buffer | null | undefined;
 
@@ -252,7 +253,7 @@ export class LiveTransaction implements Transaction {
     this.identify(slot, key);
     const known = this.drafted();
     if (known !== undefined) return known;
-    const record = this.base();
+    const record = this.base(true);
     const entry: DraftEntry = {
       id: this.lastId,
       slot,
@@ -276,6 +277,11 @@ export class LiveTransaction implements Transaction {
     return this.entries.length === 0 ? undefined : this.find(this.lastId);
   }
 
+  private get lastMainKey(): Buffer {
+    this.lastMainKeyMade ??= this.view.layout.mainKey(this.lastSlot, this.lastKey as Buffer);
+    return this.lastMainKeyMade;
+  }
+
   private get lastId(): string {
     this.lastIdMade ??= this.lastMainKey.toString('latin1');
     return this.lastIdMade;
@@ -289,7 +295,8 @@ export class LiveTransaction implements Transaction {
 
   private identify(slot: number, key: Buffer): void {
     if (this.lastKey === key && this.lastSlot === slot) return;
-    this.lastMainKey = this.view.layout.mainKey(slot, key);
+    this.lastPrefix = this.view.layout.mainKeyPrefix(slot, key);
+    this.lastMainKeyMade = null;
     this.lastIdMade = null;
     this.lastKey = key;
     this.lastSlot = slot;
@@ -297,13 +304,13 @@ export class LiveTransaction implements Transaction {
   }
 
   /** What was there before this transaction, for the key that was identified last. */
-  private base(): Buffer | null {
+  private base(toBeWritten = false): Buffer | null {
     if ((this.flushed & (1 << this.lastSlot)) !== 0) return null;
-    if (this.lastBase === undefined) this.lastBase = this.lookup();
+    if (this.lastBase === undefined) this.lastBase = this.lookup(toBeWritten);
     return this.lastBase;
   }
 
-  private lookup(): Buffer | null {
+  private lookup(toBeWritten: boolean): Buffer | null {
     const { pending } = this.view;
     if (pending.length > 0) {
       const id = this.lastId;
@@ -315,7 +322,7 @@ export class LiveTransaction implements Transaction {
     }
     const fetched = this.resident?.get(this.lastId);
     if (fetched !== undefined) return fetched;
-    const cached = this.view.openDatabase.getCached(this.lastMainKey);
+    const cached = this.view.openDatabase.getCached(this.lastKey as Buffer, this.lastPrefix, toBeWritten);
     if (cached === undefined) return null;
     if (cached !== null) return cached;
     this.missed = this.lastMainKey;

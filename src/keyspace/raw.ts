@@ -11,7 +11,7 @@ import { basename } from 'node:path';
 import { CairnError } from '../base/errors.js';
 import { atomicWriteFile, ignoreMissing, readFileBounded } from '../base/fs.js';
 import { splitBatch, visitBlock } from '../engine/index.js';
-import type { Database } from '../engine/types.js';
+import { type Database, NO_PREFIX } from '../engine/types.js';
 import { decodeCommitMark } from './commit-mark.js';
 import { type Layout, requireKeyLength, successor } from './layout.js';
 import { emptyState, type State } from './state-record.js';
@@ -24,9 +24,13 @@ export const rawLayout: Layout = {
   stateKey: null,
   databasesKey: null,
   mainKey(slot, key) {
+    this.mainKeyPrefix(slot, key);
+    return key;
+  },
+  mainKeyPrefix(slot, key) {
     if (slot !== 0) throw new CairnError('ERR', 'DB index is out of range');
     requireKeyLength(key);
-    return key;
+    return NO_PREFIX;
   },
   slotOf: () => 0,
   userKey: (mainKey) => mainKey,

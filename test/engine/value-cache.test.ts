@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import t from 'tap';
 import { BatchBuilder, openDatabase } from '../../src/engine/index.js';
-import type { Database } from '../../src/engine/types.js';
+import { type Database, NO_PREFIX } from '../../src/engine/types.js';
 import { scratch } from '../support/scratch.js';
 import { bytes } from './support/databases.js';
 
@@ -155,6 +155,70 @@ t.test('that a key is not there is known too, until it is', async (t) => {
     ]),
   );
   t.same(db.getCached(key(7)), value(7), 'also beside a range deletion, which empties the cache');
+});
+
+t.test(
+  'a key is the same one with its first two bytes apart, whatever its length and wherever its value is',
+  async (t) => {
+    const path = `${scratch(t)}/db`;
+    const keys = [
+      Buffer.alloc(0),
+      Buffer.from('k'),
+      Buffer.alloc(1022, 'x'),
+      Buffer.alloc(1023, 'y'),
+      Buffer.alloc(70_000, 'z'),
+    ];
+    const whole = (key: Buffer) => Buffer.concat([Buffer.of(0x01, 0xf0), key]);
+    const values = [
+      Buffer.alloc(0),
+      Buffer.from('v'),
+      Buffer.alloc(4096, 'a'),
+      Buffer.alloc(4097, 'b'),
+      Buffer.alloc(100_000, 'c'),
+    ];
+    const batch = new BatchBuilder();
+    for (const [nth, key] of keys.entries()) batch.put(whole(key), values[nth] as Buffer);
+    for (const valueCacheBytes of [0, SMALLEST]) {
+      const db = await openDatabase(path, { createIfMissing: true, valueCacheBytes });
+      if (valueCacheBytes === 0) await db.write(batch.finish());
+      for (const round of [1, 2]) {
+        for (const [nth, key] of keys.entries()) {
+          await db.get(whole(key));
+          t.same(db.getCached(key, 0x01f0), values[nth], `key ${nth}, round ${round}`);
+          t.same(db.getCached(whole(key)), values[nth]);
+          t.equal(db.getCached(key, 0x01f1), undefined);
+          t.equal(db.getCached(key), undefined);
+        }
+      }
+      await db.close();
+      t.throws(() => db.getCached(Buffer.from('k'), 0x01f0), { message: /closed/ });
+    }
+  },
+);
+
+t.test('what is asked for because it will be written is not remembered as absent', async (t) => {
+  const db = await openDatabase(`${scratch(t)}/db`, { createIfMissing: true, valueCacheBytes: SMALLEST });
+  t.teardown(() => db.close());
+  t.equal(db.getCached(key(1), NO_PREFIX, true), undefined);
+  t.equal(db.valueCache().bytes, 0);
+  t.equal(db.getCached(key(1)), undefined);
+  t.ok(db.valueCache().bytes > 0);
+  t.equal(db.getCached(key(1), NO_PREFIX, true), undefined);
+  t.equal(db.valueCache().hits, 1);
+});
+
+t.test('what fits stays, however often it is asked for', async (t) => {
+  const db = await openDatabase(`${scratch(t)}/db`, { createIfMissing: true, valueCacheBytes: SMALLEST });
+  t.teardown(() => db.close());
+  // Of 100 bytes each.
+  const some = Array.from({ length: 350 }, (_, n) => ({ key: n, value: 7 * n + 2 }));
+  await db.write(batchOf(some));
+  const filled = db.valueCache().bytes;
+  t.ok(filled > SMALLEST * 0.6 && filled < SMALLEST * 0.85, `${filled} of ${SMALLEST} bytes`);
+  const before = db.valueCache().misses;
+  for (let i = 0; i < 20_000; i += 1) assert.ok(db.getCached(key((i * i * 131) % some.length)));
+  t.equal(db.valueCache().misses, before);
+  t.equal(db.valueCache().bytes, filled, 'and nothing was copied, for there is room');
 });
 
 t.test('a write that is refused leaves what was there', async (t) => {
