@@ -3,17 +3,23 @@
  * Map, and writes once per chunk that came in. It keeps nothing, checks nothing and knows no other command.
  *
  *   node bench/bare-server.mjs --port 7400
+ *   node bench/bare-server.mjs --port 7400 --database DIRECTORY
+ *
+ * With a database it is the ceiling of any Node server that answers a SET when RocksDB has it: it puts as well, all that comes while a
+ * write runs in the next one, and answers when it is done. Reads are still the Map's; one key is one record, and nothing else is written.
  */
 import { createServer } from 'node:net';
 import { parseArgs } from 'node:util';
 import Parser from 'redis-parser';
 
-const { values } = parseArgs({ options: { port: { type: 'string' } } });
+const { values } = parseArgs({ options: { port: { type: 'string' }, database: { type: 'string' } } });
 const map = new Map();
 const OK = Buffer.from('+OK\r\n');
 const NIL = Buffer.from('$-1\r\n');
 const UNKNOWN = Buffer.from('-ERR unknown command\r\n');
 const END = Buffer.from('\r\n');
+
+const writes = values.database === undefined ? null : await openWrites(values.database);
 
 const server = createServer({ noDelay: true }, (socket) => {
   let replies = [];
@@ -27,7 +33,8 @@ const server = createServer({ noDelay: true }, (socket) => {
         else replies.push(Buffer.from(`$${value.length}\r\n`), value, END);
       } else if (name === 'set') {
         map.set(request[1].toString('latin1'), request[2]);
-        replies.push(OK);
+        if (writes === null) replies.push(OK);
+        else writes.put(socket, request[1], request[2]);
       } else replies.push(UNKNOWN);
     },
     returnError: () => socket.destroy(),
@@ -42,3 +49,33 @@ const server = createServer({ noDelay: true }, (socket) => {
 });
 server.listen(Number(values.port), '127.0.0.1', () => process.stdout.write('ready\n'));
 process.on('SIGTERM', () => process.exit(0));
+
+/** One write at a time; who put something in it is answered at its end. */
+async function openWrites(directory) {
+  const { BatchBuilder, openDatabase } = await import('../dist/engine/index.js');
+  const database = await openDatabase(directory, { createIfMissing: true });
+  const batch = new BatchBuilder();
+  let waiting = new Map();
+  let running = false;
+  let scheduled = false;
+  const write = async () => {
+    scheduled = false;
+    if (running || batch.count === 0) return;
+    running = true;
+    const answered = waiting;
+    waiting = new Map();
+    await database.write(batch.finishPieces());
+    running = false;
+    for (const [socket, replies] of answered) socket.write('+OK\r\n'.repeat(replies));
+    await write();
+  };
+  return {
+    put(socket, key, value) {
+      batch.put(key, value);
+      waiting.set(socket, (waiting.get(socket) ?? 0) + 1);
+      if (running || scheduled) return;
+      scheduled = true;
+      setImmediate(write);
+    },
+  };
+}

@@ -27,9 +27,10 @@ export function startRedis(dir) {
   return startServer(['redis-server', '--bind', '127.0.0.1', '--dir', dir, ...log], dir, /Ready to accept connections/);
 }
 
-/** The bare Node server: what the platform can do at most (bare-server.mjs). */
-export function startBare() {
-  return startServer([process.execPath, inProject('bench', 'bare-server.mjs')], 'nothing', /^ready/m);
+/** The bare Node server: what the platform can do at most (bare-server.mjs). With a directory it puts into a RocksDB there as well. */
+export function startBare(database = null) {
+  const args = database === null ? [] : ['--database', database];
+  return startServer([process.execPath, inProject('bench', 'bare-server.mjs'), ...args], 'nothing', /^ready/m);
 }
 
 /** Compiles a C++ peer of this folder; answers the program's path. */

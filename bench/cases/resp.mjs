@@ -1,7 +1,8 @@
 /**
  * SET and GET through redis-benchmark against Cairn, a bare Node server and redis-server, in turns, at pipeline 1 and 16.
  * redis-server keeps an append-only log synced every second: the promise that Cairn's default durability gives. The bare
- * server is what the platform can do at most; what RocksDB alone takes for the same SETs (puts.cc) is measured beside them.
+ * server is what the platform can do at most; the same one that answers a SET when RocksDB has it, what a server on RocksDB can. What
+ * RocksDB alone takes for the same SETs (puts.cc) is measured beside them.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,6 +26,7 @@ export async function run({ dir, rounds, requests }) {
   const servers = {
     cairn: await startCairn(join(dir, 'cairn')),
     bare: await startBare(),
+    putting: await startBare(join(dir, 'bare')),
     redis: await startRedis(join(dir, 'redis')),
   };
   const measured = [];
@@ -73,15 +75,17 @@ function report(measured, parameters) {
             .filter((one) => one.peer === peer && one.pipeline === pipeline && one.test === test)
             .map((one) => one[field]),
         );
-      const [cairn, bare, redis] = ['cairn', 'bare', 'redis'].map((peer) => of(peer, 'per_second'));
+      const [cairn, bare, putting, redis] = ['cairn', 'bare', 'putting', 'redis'].map((peer) => of(peer, 'per_second'));
       const rate = (number) => Math.round(number).toLocaleString('en');
       const p99 = (peer) => `${of(peer, 'p99_ms').toFixed(2)} ms`;
       rows.push([
         `${test}, pipeline ${pipeline}`,
         rate(cairn),
         rate(bare),
+        rate(putting),
         rate(redis),
         ratio(cairn, bare),
+        ratio(cairn, putting),
         ratio(cairn, redis),
         p99('cairn'),
         p99('redis'),
@@ -101,8 +105,10 @@ function report(measured, parameters) {
       'requests per second',
       'Cairn',
       'bare Node',
+      'and RocksDB',
       'redis-server',
       'to Node',
+      'to Node and RocksDB',
       'to Redis',
       'p99 Cairn',
       'p99 Redis',
@@ -112,7 +118,8 @@ function report(measured, parameters) {
       `Medians of ${parameters.rounds}, in turns; ${parameters.clients} connections, ${parameters.requests} requests, ` +
         `${parameters.keySpace.toLocaleString('en')} keys, ${parameters.valueBytes}-byte values; the load comes from the same machine. ` +
         'redis-server with appendonly yes, appendfsync everysec; Cairn with durability everysec; the bare Node server ' +
-        '(bare-server.mjs) parses with redis-parser, answers from a Map and keeps nothing.',
+        '(bare-server.mjs) parses with redis-parser, answers from a Map and keeps nothing; "and RocksDB" is the same one that writes what ' +
+        'came together as one batch into the same librocksdb, through the same addon, and answers then.',
       `The SETs alone, by one thread of C++ into the same librocksdb and nothing else to do (puts.cc): ${alone.join('; ')}.`,
     ],
     goals,
