@@ -21,6 +21,7 @@
         "native/info-log.cc",
         "native/iterator.cc",
         "native/live-files.cc",
+        "native/load-memtable.cc",
         "native/lock.cc",
         "native/log-files.cc",
         "native/log-sync.cc",

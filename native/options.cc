@@ -2,7 +2,6 @@
 
 #include <rocksdb/cache.h>
 #include <rocksdb/filter_policy.h>
-#include <rocksdb/memtablerep.h>
 #include <rocksdb/statistics.h>
 #include <rocksdb/table.h>
 #include <sys/resource.h>
@@ -12,6 +11,7 @@
 
 #include "checksum.h"
 #include "info-log.h"
+#include "load-memtable.h"
 #include "log-sync.h"
 
 namespace cairn {
@@ -88,9 +88,10 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   options.memtable_whole_key_filtering = true;
   options.memtable_prefix_bloom_size_ratio = 0.05;
   if (Flag(object, "load", false)) {
-    // Sorted once, when it is flushed and in the background, rather than with every insertion; reading it is slow.
-    options.memtable_factory = std::make_shared<rocksdb::VectorRepFactory>();
+    options.memtable_factory = MakeLoadMemTable();
     options.allow_concurrent_memtable_write = false;
+    options.memtable_whole_key_filtering = false;
+    options.memtable_prefix_bloom_size_ratio = 0;
   }
   options.max_background_jobs = static_cast<int>(Number(object, "maxBackgroundJobs", 2));
   // A secondary has to hold what its primary may remove.
