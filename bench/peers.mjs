@@ -2,7 +2,7 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { Redis } from 'ioredis';
 import { inProject } from '../scripts/setup/root.mjs';
 
@@ -120,6 +120,26 @@ export async function timed(body) {
   const value = await body();
   return { ms: performance.now() - startedMs, value };
 }
+
+/** How long it takes until all bytes of a reply are there, in ms; nobody parses them. A PONG says that they are all. */
+export async function timedBytes(port, ...words) {
+  const socket = connect(port, '127.0.0.1');
+  await once(socket, 'connect');
+  const startedMs = performance.now();
+  let end = '';
+  socket.write(`${[words, ['PING']].map((request) => `*${request.length}\r\n${request.map(bulk).join('')}`).join('')}`);
+  for await (const chunk of socket) {
+    end = (end + chunk.subarray(-PONG.length).toString('latin1')).slice(-PONG.length);
+    if (end === PONG) break;
+  }
+  const ms = performance.now() - startedMs;
+  socket.destroy();
+  if (end !== PONG) throw new Error(`${words.join(' ')}: the connection ended`);
+  return ms;
+}
+
+const PONG = '+PONG\r\n';
+const bulk = (word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`;
 
 /** Throws, with the package that has it, when a peer is not installed. */
 export function requireProgram(program, debianPackage, versionOption = '--version') {

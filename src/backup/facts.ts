@@ -100,11 +100,15 @@ function pointOf({ timeline, sequence, timestamp }: Tag): Point {
 
 /** Moments for which a backup says at which sequence the line was. */
 function pointsOf(complete: readonly BackupEntry[]): Point[] {
-  return complete.flatMap(({ manifest }) => {
-    if (manifest === null) return [];
-    const { timeline, sequence_to: sequence, timestamp } = manifest;
-    const known = knownPoints.get(manifest) ?? { timeline, sequence, us: parseTime(timestamp).us };
-    knownPoints.set(manifest, known);
-    return known;
-  });
+  return complete.flatMap(({ manifest }) => (manifest === null ? [] : pointOfBackup(manifest)));
+}
+
+/** Its moment, as a number. With many backups it takes milliseconds to read them all: each is read once. */
+export function pointOfBackup(manifest: Manifest): Point {
+  const known = knownPoints.get(manifest);
+  if (known !== undefined) return known;
+  const { timeline, sequence_to: sequence, timestamp } = manifest;
+  const point = { timeline, sequence, us: parseTime(timestamp).us };
+  knownPoints.set(manifest, point);
+  return point;
 }

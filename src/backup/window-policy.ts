@@ -9,7 +9,7 @@ import {
   windowBase,
 } from './archive-retention.js';
 import type { LostCommits } from './document-verification.js';
-import type { LiveLine } from './facts.js';
+import { type LiveLine, pointOfBackup } from './facts.js';
 import { historyOf } from './history.js';
 import type { Timeline } from './recovery.js';
 import type { Repository } from './repository.js';
@@ -32,8 +32,8 @@ export function baseOfWindow(
   const backups: WindowBackup[] = [];
   for (const { id, status, manifest } of repository.catalog.entries()) {
     if (status !== 'complete' || manifest === null) continue;
-    const { timeline, sequence_to: sequence, timestamp } = manifest;
-    backups.push({ id, timestampUs: parseTime(timestamp).us, timeline, sequence });
+    const { timeline, sequence, us } = pointOfBackup(manifest);
+    backups.push({ id, timestampUs: us, timeline, sequence });
   }
   return windowBase(backups, {
     ancestry: ancestry(repository, live),
