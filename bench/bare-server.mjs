@@ -50,31 +50,32 @@ const server = createServer({ noDelay: true }, (socket) => {
 server.listen(Number(values.port), '127.0.0.1', () => process.stdout.write('ready\n'));
 process.on('SIGTERM', () => process.exit(0));
 
-/** One write at a time; who put something in it is answered at its end. */
+/** One write at a time; who put something in it is answered at its end, when the next one runs already. */
 async function openWrites(directory) {
   const { BatchBuilder, openDatabase } = await import('../dist/engine/index.js');
   const database = await openDatabase(directory, { createIfMissing: true });
   const batch = new BatchBuilder();
   let waiting = new Map();
   let running = false;
-  let scheduled = false;
   const write = async () => {
-    scheduled = false;
-    if (running || batch.count === 0) return;
-    running = true;
-    const answered = waiting;
-    waiting = new Map();
-    await database.write(batch.finishPieces());
-    running = false;
+    let answered = new Map();
+    while (batch.count > 0) {
+      const written = database.write(batch.finishPieces());
+      const next = waiting;
+      waiting = new Map();
+      for (const [socket, replies] of answered) socket.write('+OK\r\n'.repeat(replies));
+      answered = next;
+      await written;
+    }
     for (const [socket, replies] of answered) socket.write('+OK\r\n'.repeat(replies));
-    await write();
+    running = false;
   };
   return {
     put(socket, key, value) {
       batch.put(key, value);
       waiting.set(socket, (waiting.get(socket) ?? 0) + 1);
-      if (running || scheduled) return;
-      scheduled = true;
+      if (running) return;
+      running = true;
       setImmediate(write);
     },
   };

@@ -99,7 +99,13 @@ napi_value CachedReads::Read(napi_env env, rocksdb::Slice key, bool is_to_be_wri
         break;
     }
   }
-  pinned_.Reset();
+  const napi_value result = ReadDatabase(env, key, is_to_be_written);
+  Unpin();
+  return result;
+}
+
+napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written) {
+  ValueCache* values = handle_->values.get();
   rocksdb::DB* db = handle_->db();
   const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
   if (status.IsNotFound()) {
@@ -113,15 +119,20 @@ napi_value CachedReads::Read(napi_env env, rocksdb::Slice key, bool is_to_be_wri
     return nullptr;
   }
   if (pinned_.empty() && !IsCachedEmpty(key)) return Number(env, kOnDisk);
-  napi_value result = nullptr;
   if (pinned_.size() > kSlabValueMax) {
-    napi_create_buffer_copy(env, pinned_.size(), pinned_.data(), nullptr, &result);
-  } else {
-    if (values != nullptr) values->Put(key, pinned_);
-    result = ToSlab(env, pinned_);
+    napi_value large = nullptr;
+    napi_create_buffer_copy(env, pinned_.size(), pinned_.data(), nullptr, &large);
+    return large;
   }
-  pinned_.Reset();  // a pinned block must not outlive the call: the database may be closed before the next
-  return result;
+  if (values != nullptr) values->Put(key, pinned_);
+  return ToSlab(env, pinned_);
+}
+
+// A pinned block must not outlive the call: the database may be closed before the next. A value out of a memtable was copied, into
+// memory that Reset keeps: that of a large one is given back.
+void CachedReads::Unpin() {
+  pinned_.Reset();
+  if (pinned_.GetSelf()->capacity() > kSlabValueMax) std::string().swap(*pinned_.GetSelf());
 }
 
 // Of a key in a table that is not open Get says in this tier that its value is empty (mended in facebook/rocksdb#12443).

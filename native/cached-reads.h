@@ -42,8 +42,10 @@ class CachedReads {
   void TakeSlab(napi_env env, napi_value slab);
   void LetGo(napi_env env);
   napi_value Read(napi_env env, rocksdb::Slice key, bool is_to_be_written);
+  napi_value ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written);
   bool IsCachedEmpty(const rocksdb::Slice& key) const;
   napi_value ToSlab(napi_env env, rocksdb::Slice value);
+  void Unpin();
 
   std::shared_ptr<Handle> handle_;
   rocksdb::ReadOptions cached_;

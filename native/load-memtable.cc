@@ -1,6 +1,7 @@
 #include "load-memtable.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -94,10 +95,12 @@ class LoadMemTable : public rocksdb::MemTableRep {
 
   rocksdb::KeyHandle Allocate(const size_t length, char** bytes) override { return list_->Allocate(length, bytes); }
 
-  void Insert(rocksdb::KeyHandle handle) override {
+  // Without memory the process ends: RocksDB would be left with a writer that never comes back.
+  void Insert(rocksdb::KeyHandle handle) noexcept override {
     const std::lock_guard<std::mutex> lock(mutex_);
     gathered_.push_back({0, handle});
     is_sorted_ = false;
+    gathered_bytes_.store(gathered_.capacity() * sizeof(Gathered), std::memory_order_relaxed);
   }
 
   bool Contains(const char* key) const override { return Linked()->Contains(key); }
@@ -116,9 +119,9 @@ class LoadMemTable : public rocksdb::MemTableRep {
     return Linked()->ApproximateNumEntries(from, to);
   }
 
+  // Waits for nobody who sorts: RocksDB asks while it holds its own lock. Of a memtable that is complete it may not change.
   size_t ApproximateMemoryUsage() override {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    return list_->ApproximateMemoryUsage() + gathered_.capacity() * sizeof(Gathered);
+    return list_->ApproximateMemoryUsage() + gathered_bytes_.load(std::memory_order_relaxed);
   }
 
   Iterator* GetIterator(rocksdb::Arena* arena) override {
@@ -191,6 +194,7 @@ class LoadMemTable : public rocksdb::MemTableRep {
 
   const std::unique_ptr<rocksdb::MemTableRep> list_;
   const KeyComparator& compare_;
+  std::atomic<size_t> gathered_bytes_{0};
   mutable std::mutex mutex_;  // guards the rest, and what is linked into list_
   mutable InOrder gathered_;
   mutable bool is_sorted_ = true;

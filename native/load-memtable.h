@@ -8,7 +8,8 @@
 
 namespace cairn {
 
-// For the bytewise comparator, and one writer at a time. Reading while it is written to is right, and slow.
+// For the bytewise comparator, and one writer at a time. Reading while it is written to is right, and slow; an iterator that is open
+// then has what was written before it was made, and cannot be refreshed.
 std::shared_ptr<rocksdb::MemTableRepFactory> MakeLoadMemTable();
 
 }  // namespace cairn

@@ -67,6 +67,8 @@ export class RocksDatabase implements Database {
   readonly #readCached: NativeCachedRead;
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   #slabUsed = 0;
+  /** The native side puts values into this slab. Where a call that gave it failed, nobody knows. */
+  #slabTaken = true;
 
   constructor(
     native: NativeDatabase,
@@ -86,13 +88,15 @@ export class RocksDatabase implements Database {
   getCached(key: Buffer, prefix = NO_PREFIX, toBeWritten = false): Buffer | undefined | null {
     try {
       const how = (prefix === NO_PREFIX ? 0 : READ_HAS_PREFIX | prefix) | (toBeWritten ? READ_TO_BE_WRITTEN : 0);
-      let answer = this.#readCached(key, how);
+      let answer = this.#slabTaken ? this.#readCached(key, how) : this.#readCached(key, how, this.#slab);
       if (answer === SLAB_FULL) {
         // Every value that is answered through the slab fits a new one.
         this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+        this.#slabTaken = false;
         this.#slabUsed = 0;
         answer = this.#readCached(key, how, this.#slab);
       }
+      this.#slabTaken = true;
       if (typeof answer !== 'number') return answer;
       if (answer >= 0) {
         const start = this.#slabUsed;

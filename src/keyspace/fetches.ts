@@ -5,6 +5,7 @@
  */
 import type { Database } from '../engine/types.js';
 import type { Layout } from './layout.js';
+import { ReadsTogether } from './reads-together.js';
 import type { PendingGroups } from './write-group.js';
 
 export class Fetch {
@@ -24,6 +25,7 @@ export interface FetchesHost {
 
 export class Fetches {
   private readonly byId = new Map<string, Set<Fetch>>();
+  private readonly reads = new ReadsTogether();
 
   constructor(private readonly host: FetchesHost) {}
 
@@ -44,7 +46,7 @@ export class Fetches {
     for (const id of wanted.keys()) this.await(fetch, id);
     let records: (Buffer | undefined)[];
     try {
-      records = await openDatabase.multiGet([...wanted.values()]);
+      records = await this.reads.read(openDatabase, [...wanted.values()]);
     } catch (error) {
       // Another database is served: what this one has no longer matters.
       if (generation !== this.host.generation) return;
