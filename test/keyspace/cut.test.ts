@@ -201,7 +201,7 @@ t.test('a transaction that waits for the disk when the database is exchanged run
     wallClock: first.clock,
   });
   const reading = keyspace.execute((tx) => tx.get(0, bytes('k'))?.bytes.toString());
-  t.equal(fetches, 1);
+  await until('the read is on its way', () => fetches === 1);
   const { previous } = await keyspace.exchange(async () => {
     fetched();
     return { database: await openDatabase(`${directory}/new`), timeline: 2, kind: 'native' };

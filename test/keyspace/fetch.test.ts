@@ -68,7 +68,7 @@ t.test('what is fetched is dropped when the key is written, flushed or expires m
   let fetched = 0;
   hand.database.multiGet = async (keys) => {
     const records = await multiGet(keys);
-    fetched += 1;
+    fetched += keys.length;
     await held.opened;
     cold.clear();
     return records;
