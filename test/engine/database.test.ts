@@ -20,6 +20,16 @@ t.test('what was written is read, cached or not, one key or many', async (t) => 
     [100_000, undefined, 0, 1],
   );
   t.same(await db.multiGet([]), []);
+  for (const where of ['memtable', 'table']) {
+    const asked = Array.from({ length: 100 }, (_, n) => ['a', 'nope', 'c', 'b'][n % 4] as string);
+    const found = await db.multiGet(asked.map(bytes));
+    t.same(
+      found.map((value) => value?.length),
+      asked.map((name) => ({ a: 1, b: 0, c: 100_000 })[name]),
+      `keys asked for several times at once, of a ${where}`,
+    );
+    await db.flush();
+  }
 });
 
 t.test('values that getCached gave stay what they were', async (t) => {
