@@ -82,6 +82,8 @@ const tables: Record<string, string[]> = {
     ]),
     lines('SET new v', ['EX', 'PX', 'EXAT', 'PXAT', 'ex'], [...numbers, ...wrong]),
     lines(['SETEX', 'PSETEX'], ['new', 'text'], [...numbers, ...wrong], 'v'),
+    // What the lines before let expire within milliseconds would be gone on one side and not yet on the other.
+    'SET new v\nSET text v',
     lines('GETEX', ['text', 'none'], ['', 'PERSIST', 'EX', 'PERSIST EX 5', 'NOPE', 'EX 5 PX 5']),
     lines('GETEX text', ['EX', 'PX', 'EXAT', 'PXAT'], [...wrong, '-1', '0', '9223372036854775807']),
     lines('SETRANGE', ['new', 'text', 'none'], ['0', '3', '12', '-1', '536870912', ...wrong], ["''", 'xyz']),
