@@ -105,9 +105,11 @@ napi_value CachedReads::Read(napi_env env, rocksdb::Slice key, bool is_to_be_wri
 }
 
 napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written) {
+  LooksInMemory& looks = is_to_be_written ? looks_to_write_ : looks_;
+  if (!looks.Pays()) return Number(env, kOnDisk);
   ValueCache* values = handle_->values.get();
-  rocksdb::DB* db = handle_->db();
-  const rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
+  const rocksdb::Status status = LookInMemory(key);
+  looks.Note(!status.IsIncomplete());
   if (status.IsNotFound()) {
     // What is put next replaces it at once, and would leave a hole in the cache.
     if (values != nullptr && !is_to_be_written) values->PutAbsent(key);
@@ -118,7 +120,6 @@ napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_t
     ThrowStatus(env, status);
     return nullptr;
   }
-  if (pinned_.empty() && !IsCachedEmpty(key)) return Number(env, kOnDisk);
   if (pinned_.size() > kSlabValueMax) {
     napi_value large = nullptr;
     napi_create_buffer_copy(env, pinned_.size(), pinned_.data(), nullptr, &large);
@@ -126,6 +127,13 @@ napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_t
   }
   if (values != nullptr) values->Put(key, pinned_);
   return ToSlab(env, pinned_);
+}
+
+rocksdb::Status CachedReads::LookInMemory(rocksdb::Slice key) {
+  rocksdb::DB* db = handle_->db();
+  rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
+  if (status.ok() && pinned_.empty() && !IsCachedEmpty(key)) return rocksdb::Status::Incomplete();
+  return status;
 }
 
 // A pinned block must not outlive the call: the database may be closed before the next. A value out of a memtable was copied, into

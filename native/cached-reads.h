@@ -13,6 +13,37 @@
 
 namespace cairn {
 
+// Whether it pays to look in memory before a read is handed to the pool. A look that ends at a block that only the disk has costs the
+// event loop as much as it saves where it finds something. So where most looks find nothing, only some are made, to notice when that
+// changes.
+class LooksInMemory {
+ public:
+  bool Pays() {
+    if (!is_rare_) return true;
+    skipped_ = (skipped_ + 1) % kOneOf;
+    return skipped_ == 0;
+  }
+
+  void Note(bool is_found) {
+    found_ += is_found ? 1 : 0;
+    if (++looks_ < (is_rare_ ? kRareLooks : kLooks)) return;
+    is_rare_ = found_ * (is_rare_ ? 3 : 4) < looks_;
+    looks_ = 0;
+    found_ = 0;
+  }
+
+ private:
+  // After so many it is judged anew, and while looks are rare, after so many of these: one look of kOneOf reads.
+  static constexpr uint32_t kLooks = 512;
+  static constexpr uint32_t kRareLooks = 64;
+  static constexpr uint32_t kOneOf = 8;
+
+  bool is_rare_ = false;
+  uint32_t looks_ = 0;
+  uint32_t found_ = 0;
+  uint32_t skipped_ = 0;
+};
+
 class CachedReads {
  public:
   // The function: read(key, how, slab).
@@ -43,6 +74,8 @@ class CachedReads {
   void LetGo(napi_env env);
   napi_value Read(napi_env env, rocksdb::Slice key, bool is_to_be_written);
   napi_value ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written);
+  // What memory has of the key, in *pinned_: Incomplete where that is not everything.
+  rocksdb::Status LookInMemory(rocksdb::Slice key);
   bool IsCachedEmpty(const rocksdb::Slice& key) const;
   napi_value ToSlab(napi_env env, rocksdb::Slice value);
   void Unpin();
@@ -51,6 +84,9 @@ class CachedReads {
   rocksdb::ReadOptions cached_;
   rocksdb::PinnableSlice pinned_;
   std::string whole_key_;
+  // A key that is put is often a new one, which the filters know: apart.
+  LooksInMemory looks_;
+  LooksInMemory looks_to_write_;
   napi_ref slab_reference_ = nullptr;
   char* slab_ = nullptr;
   size_t slab_bytes_ = 0;

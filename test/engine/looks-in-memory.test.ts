@@ -1,0 +1,51 @@
+/** Whether a read looks in memory first: not where that mostly finds nothing, and again once it does (native/cached-reads.h). */
+import t from 'tap';
+import { BatchBuilder, openDatabase } from '../../src/engine/index.js';
+import type { Database } from '../../src/engine/types.js';
+import { scratch } from '../support/scratch.js';
+import { bytes } from './support/databases.js';
+
+const KEYS = 2000;
+const key = (n: number): Buffer => bytes(`key:${n}`);
+const value = (n: number): Buffer => Buffer.alloc(1000, n % 251);
+
+/** How many of these reads asked RocksDB (some twice, for a new slab), and how many it answered. */
+function looks(db: Database, reads: number, toBeWritten = false): { made: number; found: number } {
+  const asked = (): number => db.statistics()['rocksdb.number.keys.read'] as number;
+  const before = asked();
+  let found = 0;
+  for (let n = 0; n < reads; n++) {
+    const cached = db.getCached(key(n % KEYS), undefined, toBeWritten);
+    if (cached === null) continue;
+    found++;
+    if (!cached?.equals(value(n % KEYS))) throw new Error(`key ${n % KEYS} is another one`);
+  }
+  return { made: asked() - before, found };
+}
+
+t.test('few looks where they find nothing, all of them again soon after they do', async (t) => {
+  const path = `${scratch(t)}/db`;
+  const filled = await openDatabase(path, { createIfMissing: true });
+  const batch = new BatchBuilder();
+  for (let n = 0; n < KEYS; n++) batch.put(key(n), value(n));
+  await filled.write(batch.finish());
+  await filled.flush();
+  await filled.close();
+
+  const db = await openDatabase(path, { blockCacheBytes: 16 << 20 });
+  const first = looks(db, 512);
+  t.same(first, { made: 512, found: 0 }, 'it is not known yet');
+  const cold = looks(db, 8000);
+  t.same(cold, { made: 1000, found: 0 }, 'one of eight');
+  const writes = looks(db, 400, true);
+  t.same(writes, { made: 400, found: 0 }, 'keys that are to be written are judged apart');
+
+  for (let n = 0; n < KEYS; n++) await db.get(key(n));
+  const warming = looks(db, 1024);
+  t.ok(
+    warming.found > 400 && warming.found < 1024,
+    `${warming.found} of 1024 reads were answered until it was noticed`,
+  );
+  t.equal(looks(db, KEYS).found, KEYS, 'all are answered');
+  await db.close();
+});
