@@ -80,7 +80,10 @@ napi_value CachedReads::Call(napi_env env, napi_callback_info info) {
     whole.append(key.data(), key.size());
     key = whole;
   }
-  const napi_value result = reads->Read(env, key, (how & kToBeWritten) != 0);
+  const bool is_to_be_written = (how & kToBeWritten) != 0;
+  const napi_value result = (how & kOnlyWhether) != 0
+                                ? Number(env, reads->IsInMemory(key, is_to_be_written) ? 0 : kOnDisk)
+                                : reads->Read(env, key, is_to_be_written);
   // Of a huge key the memory is given back.
   if (reads->whole_key_.capacity() > kSlabValueMax) std::string().swap(reads->whole_key_);
   return result;
@@ -104,12 +107,19 @@ napi_value CachedReads::Read(napi_env env, rocksdb::Slice key, bool is_to_be_wri
   return result;
 }
 
-napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written) {
-  LooksInMemory& looks = is_to_be_written ? looks_to_write_ : looks_;
-  if (!looks.Pays()) return Number(env, kOnDisk);
+// A read that fails is not of the disk: whoever reads it hears why.
+bool CachedReads::IsInMemory(rocksdb::Slice key, bool is_to_be_written) {
   ValueCache* values = handle_->values.get();
-  const rocksdb::Status status = LookInMemory(key);
-  looks.Note(!status.IsIncomplete());
+  rocksdb::Slice known;
+  if (values != nullptr && values->Get(key, &known) != ValueCache::Known::kNothing) return true;
+  const bool is_in_memory = !LookInMemory(key, is_to_be_written).IsIncomplete();
+  Unpin();
+  return is_in_memory;
+}
+
+napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written) {
+  ValueCache* values = handle_->values.get();
+  const rocksdb::Status status = LookInMemory(key, is_to_be_written);
   if (status.IsNotFound()) {
     // What is put next replaces it at once, and would leave a hole in the cache.
     if (values != nullptr && !is_to_be_written) values->PutAbsent(key);
@@ -129,10 +139,13 @@ napi_value CachedReads::ReadDatabase(napi_env env, rocksdb::Slice key, bool is_t
   return ToSlab(env, pinned_);
 }
 
-rocksdb::Status CachedReads::LookInMemory(rocksdb::Slice key) {
+rocksdb::Status CachedReads::LookInMemory(rocksdb::Slice key, bool is_to_be_written) {
+  LooksInMemory& looks = is_to_be_written ? looks_to_write_ : looks_;
+  if (!looks.Pays()) return rocksdb::Status::Incomplete();
   rocksdb::DB* db = handle_->db();
   rocksdb::Status status = db->Get(cached_, db->DefaultColumnFamily(), key, &pinned_);
-  if (status.ok() && pinned_.empty() && !IsCachedEmpty(key)) return rocksdb::Status::Incomplete();
+  if (status.ok() && pinned_.empty() && !IsCachedEmpty(key)) status = rocksdb::Status::Incomplete();
+  looks.Note(!status.IsIncomplete());
   return status;
 }
 

@@ -48,7 +48,8 @@ class CachedReads {
  public:
   // The function: read(key, how, slab).
   //   key    Buffer; `how` may have two bytes that come before it
-  //   how    kHasPrefix and the two bytes, big endian, in its low half; kToBeWritten: the key is asked for because it will be put
+  //   how    kHasPrefix and the two bytes, big endian, in its low half; kToBeWritten: the key is asked for because it will be put;
+  //          kOnlyWhether: only whether it would touch the disk is asked (kOnDisk, or something else)
   //   slab   Buffer or nothing: where values go from now on; it is kept until the next one is given
   // answers the value's length (its bytes follow those of the call before in the slab), one of the constants below, or a Buffer (large
   // value). One view and no allocation for the common small value.
@@ -61,6 +62,7 @@ class CachedReads {
   static constexpr int32_t kHasPrefix = 1 << 16;
   // That it is absent need not be remembered.
   static constexpr int32_t kToBeWritten = 1 << 17;
+  static constexpr int32_t kOnlyWhether = 1 << 18;
   static constexpr int32_t kNotFound = -1;
   static constexpr int32_t kOnDisk = -2;
   static constexpr int32_t kSlabFull = -3;
@@ -73,9 +75,10 @@ class CachedReads {
   void TakeSlab(napi_env env, napi_value slab);
   void LetGo(napi_env env);
   napi_value Read(napi_env env, rocksdb::Slice key, bool is_to_be_written);
+  bool IsInMemory(rocksdb::Slice key, bool is_to_be_written);
   napi_value ReadDatabase(napi_env env, rocksdb::Slice key, bool is_to_be_written);
-  // What memory has of the key, in *pinned_: Incomplete where that is not everything.
-  rocksdb::Status LookInMemory(rocksdb::Slice key);
+  // What memory has of the key, in pinned_: Incomplete where that is not everything, or a look does not pay.
+  rocksdb::Status LookInMemory(rocksdb::Slice key, bool is_to_be_written);
   bool IsCachedEmpty(const rocksdb::Slice& key) const;
   napi_value ToSlab(napi_env env, rocksdb::Slice value);
   void Unpin();

@@ -4,6 +4,8 @@
 #include <rocksdb/statistics.h>
 #include <rocksdb/version.h>
 
+#include <limits>
+
 #include "cached-reads.h"
 #include "commits.h"
 #include "iterator.h"
@@ -161,7 +163,10 @@ Napi::Value Database::Get(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Database::MultiGet(const Napi::CallbackInfo& info) {
-  return QueueMultiGet(info.Env(), handle_, info[0].As<Napi::Array>());
+  const bool has_limit = info.Length() > 1 && info[1].IsNumber();
+  const uint64_t enough_bytes =
+      has_limit ? info[1].As<Napi::Number>().Uint32Value() : std::numeric_limits<uint64_t>::max();
+  return QueueMultiGet(info.Env(), handle_, info[0].As<Napi::Array>(), enough_bytes);
 }
 
 Napi::Value Database::Write(const Napi::CallbackInfo& info) {

@@ -57,7 +57,9 @@ Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, con
 
 // read.cc
 Napi::Value QueueGet(Napi::Env env, const std::shared_ptr<Handle>& handle, rocksdb::Slice key, uint32_t snapshot);
-Napi::Value QueueMultiGet(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Array& keys);
+// enough_bytes: of values, after which the other keys are left out.
+Napi::Value QueueMultiGet(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Array& keys,
+                          uint64_t enough_bytes);
 
 // live-files.cc
 Napi::Value QueueLiveFiles(Napi::Env env, const std::shared_ptr<Handle>& handle);

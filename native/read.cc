@@ -9,6 +9,7 @@ namespace cairn {
 namespace {
 
 constexpr uint32_t kMissing = 0xffffffff;
+constexpr uint32_t kNotRead = 0xfffffffe;
 
 void AppendLength(std::string* target, uint32_t value) {
   for (int shift = 0; shift < 32; shift += 8) target->push_back(static_cast<char>(value >> shift));
@@ -39,10 +40,13 @@ class GetWorker : public Worker {
   bool found_ = false;
 };
 
-// Answers one buffer: per key u32le length and the value, length 0xffffffff for a missing key.
+// Answers one buffer: per key u32le length and the value, length 0xffffffff for a missing key. Once so many bytes of values were read
+// the others are left out: 0xfffffffe.
 class MultiGetWorker : public Worker {
  public:
-  MultiGetWorker(const std::shared_ptr<Handle>& handle, const Napi::Array& keys) : Worker(handle) {
+  MultiGetWorker(const std::shared_ptr<Handle>& handle, const Napi::Array& keys, uint64_t enough_bytes)
+      : Worker(handle) {
+    options_.value_size_soft_limit = enough_bytes;
     keys_.reserve(keys.Length());
     for (uint32_t i = 0; i < keys.Length(); i++) keys_.push_back(BytesOf(keys.Get(i)).ToString());
   }
@@ -53,12 +57,14 @@ class MultiGetWorker : public Worker {
     std::vector<rocksdb::PinnableSlice> values(keys_.size());
     std::vector<rocksdb::Status> statuses(keys_.size());
     if (!keys_.empty()) {
-      db()->MultiGet(rocksdb::ReadOptions(), db()->DefaultColumnFamily(), slices.size(), slices.data(), values.data(),
+      db()->MultiGet(options_, db()->DefaultColumnFamily(), slices.size(), slices.data(), values.data(),
                      statuses.data());
     }
     for (size_t i = 0; i < slices.size(); i++) {
       if (statuses[i].IsNotFound()) {
         AppendLength(&packed_, kMissing);
+      } else if (statuses[i].IsAborted()) {
+        AppendLength(&packed_, kNotRead);
       } else if (!statuses[i].ok()) {
         return statuses[i];
       } else {
@@ -72,6 +78,7 @@ class MultiGetWorker : public Worker {
   Napi::Value Result(Napi::Env env) override { return ToBuffer(env, std::move(packed_)); }
 
  private:
+  rocksdb::ReadOptions options_;
   std::vector<std::string> keys_;
   std::string packed_;
 };
@@ -84,8 +91,9 @@ Napi::Value QueueGet(Napi::Env env, const std::shared_ptr<Handle>& handle, rocks
   return Worker::Queue(env, std::make_unique<GetWorker>(handle, key, found));
 }
 
-Napi::Value QueueMultiGet(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Array& keys) {
-  return Worker::Queue(env, std::make_unique<MultiGetWorker>(handle, keys));
+Napi::Value QueueMultiGet(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Array& keys,
+                          uint64_t enough_bytes) {
+  return Worker::Queue(env, std::make_unique<MultiGetWorker>(handle, keys, enough_bytes));
 }
 
 }  // namespace cairn

@@ -48,7 +48,8 @@ export type NativeRange = [
 
 /**
  * The value's length (its bytes follow in the slab those of the call before), -1 not found, -2 on disk, -3 slab full; or a large value.
- * `how`: READ_HAS_PREFIX and two bytes before the key, READ_TO_BE_WRITTEN. `slab`: another one from here on.
+ * `how`: READ_HAS_PREFIX and two bytes before the key, READ_TO_BE_WRITTEN, READ_ONLY_WHETHER (-2 or another one). `slab`: another one
+ * from here on.
  */
 export type NativeCachedRead = (key: Buffer, how: number, slab?: Buffer) => number | Buffer;
 
@@ -56,8 +57,8 @@ export interface NativeDatabase {
   close(): Promise<void>;
   cachedReads(slab: Buffer): NativeCachedRead;
   get(key: Buffer, snapshot: number): Promise<Buffer | undefined>;
-  /** u32le length and value per key, length 0xffffffff for a missing one. */
-  multiGet(keys: Buffer[]): Promise<Buffer>;
+  /** u32le length and value per key, length 0xffffffff for a missing one; 0xfffffffe for what was left out after enoughBytes of values. */
+  multiGet(keys: Buffer[], enoughBytes?: number): Promise<Buffer>;
   write(rep: Buffer | readonly Buffer[], flags: number): Promise<void>;
   iterate(
     gte: Buffer | undefined,

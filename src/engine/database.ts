@@ -32,12 +32,14 @@ const DEFAULT_BLOCK_BYTES = 64 * 1024;
 
 const READ_HAS_PREFIX = 1 << 16;
 const READ_TO_BE_WRITTEN = 1 << 17;
+const READ_ONLY_WHETHER = 1 << 18;
 const NOT_FOUND = -1;
-// -2, it would touch the disk: what is left.
+const ON_DISK = -2;
 const SLAB_FULL = -3;
 /** Small cached values are handed out as views of a shared slab, as Node does with small Buffers. */
 const SLAB_BYTES = 16 * 1024;
 const MISSING = 0xffffffff;
+const NOT_READ = 0xfffffffe;
 
 const natives = new WeakMap<Database, NativeDatabase>();
 
@@ -109,12 +111,24 @@ export class RocksDatabase implements Database {
     }
   }
 
+  isCached(key: Buffer, toBeWritten: boolean): boolean {
+    const how = READ_ONLY_WHETHER | (toBeWritten ? READ_TO_BE_WRITTEN : 0);
+    return this.#runSync('read', () => this.#readCached(key, how)) !== ON_DISK;
+  }
+
   get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined> {
     return this.#run('read', () => this.#native.get(key, this.#snapshotId(snapshot)));
   }
 
   multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]> {
-    return this.#run('read', async () => unpack(await this.#native.multiGet(keys), keys.length));
+    return this.#run('read', async () => {
+      const packed = await this.#native.multiGet(keys);
+      return unpack(packed, keys.length) as (Buffer | undefined)[];
+    });
+  }
+
+  multiGetSome(keys: Buffer[], enoughBytes: number): Promise<(Buffer | undefined | null)[]> {
+    return this.#run('read', async () => unpack(await this.#native.multiGet(keys, enoughBytes), keys.length));
   }
 
   write(
@@ -279,14 +293,14 @@ export class RocksDatabase implements Database {
   }
 }
 
-function unpack(packed: Buffer, count: number): (Buffer | undefined)[] {
-  const values: (Buffer | undefined)[] = [];
+function unpack(packed: Buffer, count: number): (Buffer | undefined | null)[] {
+  const values: (Buffer | undefined | null)[] = [];
   let offset = 0;
   for (let i = 0; i < count; i++) {
     const length = packed.readUInt32LE(offset);
     offset += 4;
-    if (length === MISSING) {
-      values.push(undefined);
+    if (length === MISSING || length === NOT_READ) {
+      values.push(length === MISSING ? undefined : null);
     } else {
       values.push(packed.subarray(offset, offset + length));
       offset += length;

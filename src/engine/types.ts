@@ -203,8 +203,12 @@ export interface Database {
    * `prefix`: two bytes before the key, big endian; NO_PREFIX: none. `toBeWritten`: the key is asked for because it will be put.
    */
   getCached(key: Buffer, prefix?: number, toBeWritten?: boolean): Buffer | undefined | null;
+  /** Whether getCached of such a key would answer something else than null. */
+  isCached(key: Buffer, toBeWritten: boolean): boolean;
   get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined>;
   multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]>;
+  /** The same, for what need not be read: once the values have that many bytes the others are left out (null). */
+  multiGetSome(keys: Buffer[], enoughBytes: number): Promise<(Buffer | undefined | null)[]>;
   /** Applies a WriteBatch representation (see BatchBuilder), in one piece or in several that follow each other, atomically. */
   write(
     rep: Buffer | readonly Buffer[],

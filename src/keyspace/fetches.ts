@@ -4,28 +4,83 @@
  * record among the pending groups or in the memtable. No stale record is ever resident.
  */
 import type { Database } from '../engine/types.js';
+import type { DatabaseMap } from './database-map.js';
+import type { KeyRef } from './keyspace.js';
 import type { Layout } from './layout.js';
 import { ReadsTogether } from './reads-together.js';
 import type { PendingGroups } from './write-group.js';
 
-export class Fetch {
-  /** By main key; null: no such key. */
+/** Once the values of a call have that many bytes, the other keys are not read ahead. */
+const ENOUGH_AHEAD_BYTES = 4 << 20;
+
+/** What a transaction can look up besides what is cached. */
+export interface Residents {
+  /** By main key; null: no such key. undefined: it is not resident. */
+  get(id: string): Buffer | null | undefined;
+}
+
+export class Fetch implements Residents {
   readonly resident = new Map<string, Buffer | null>();
   /** Asked for and not yet spoiled by a write. */
   readonly awaited = new Set<string>();
+
+  /** ahead: of the same client. */
+  constructor(private readonly ahead?: ReadAhead) {}
+
+  get(id: string): Buffer | null | undefined {
+    const own = this.resident.get(id);
+    return own === undefined ? this.ahead?.residents?.get(id) : own;
+  }
+}
+
+export interface KeyAhead extends KeyRef {
+  toBeWritten: boolean;
+}
+
+/**
+ * What one client's next commands ask for is read together with what its current one misses: one after the other, each would wait for
+ * the disk by itself. Nothing fails for it: what could not be read ahead is read when its command runs.
+ */
+export class ReadAhead {
+  private fetches: Fetches | null = null;
+  private fetch: Fetch | null = null;
+
+  /** keys: of the client's next commands, as far as they are known. */
+  constructor(readonly keys: () => readonly KeyAhead[]) {}
+
+  /** null: nothing was read ahead. */
+  get residents(): Residents | null {
+    return this.fetch;
+  }
+
+  /** What was read before goes. */
+  begin(fetches: Fetches): Fetch {
+    this.end();
+    this.fetches = fetches;
+    this.fetch = new Fetch();
+    return this.fetch;
+  }
+
+  /** To be called when the commands have run, or do not run for a while. Idempotent. */
+  end(): void {
+    if (this.fetch !== null) this.fetches?.end(this.fetch);
+    this.fetch = null;
+  }
 }
 
 export interface FetchesHost {
   readonly openDatabase: Database;
   readonly pending: PendingGroups;
   readonly layout: Layout;
+  readonly databaseMap: DatabaseMap;
   /** Changes with the database. */
   readonly generation: number;
 }
 
 export class Fetches {
   private readonly byId = new Map<string, Set<Fetch>>();
-  private readonly reads = new ReadsTogether();
+  private readonly reads = new ReadsTogether((database, keys) => database.multiGet(keys));
+  private readonly readsAhead = new ReadsTogether((database, keys) => database.multiGetSome(keys, ENOUGH_AHEAD_BYTES));
 
   constructor(private readonly host: FetchesHost) {}
 
@@ -56,6 +111,31 @@ export class Fetches {
     for (const id of wanted.keys()) {
       if (fetch.awaited.has(id)) fetch.resident.set(id, records[at] ?? null);
       at += 1;
+    }
+  }
+
+  /** Makes the records of the client's next commands resident, those that are on disk and can be read. */
+  async loadAhead(ahead: ReadAhead): Promise<void> {
+    const { openDatabase, pending, layout, databaseMap } = this.host;
+    const wanted = new Map<string, Buffer>();
+    for (const { database, key, toBeWritten } of ahead.keys()) {
+      if (database >= layout.databases) continue;
+      const slot = databaseMap.slotOf(database);
+      const mainKey = layout.mainKey(slot, key);
+      const id = mainKey.toString('latin1');
+      if (wanted.has(id) || pending.find(id, slot) !== undefined || openDatabase.isCached(mainKey, toBeWritten))
+        continue;
+      wanted.set(id, mainKey);
+    }
+    if (wanted.size === 0) return;
+    const fetch = ahead.begin(this);
+    for (const id of wanted.keys()) this.await(fetch, id);
+    const records = await this.readsAhead.read(openDatabase, [...wanted.values()]).catch(() => []);
+    let at = 0;
+    for (const id of wanted.keys()) {
+      const record = records[at++];
+      // What was left out is not known; of an error nothing is.
+      if (record !== null && at <= records.length && fetch.awaited.has(id)) fetch.resident.set(id, record ?? null);
     }
   }
 

@@ -1,5 +1,6 @@
 /** The surface of the keyspace that server and commands build against. */
 import type { CairnError } from '../base/errors.js';
+import type { ReadAhead } from './fetches.js';
 import type { LivePort, Position } from './port.js';
 import type { ScanCursors } from './scan-cursors.js';
 import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
@@ -36,9 +37,9 @@ export interface Keyspace extends LivePort {
    * Runs body against memory at once where every key it reads is there, else fetches `keys` (from the command's key
    * positions) off the event loop and runs it again. body must be pure but for the transaction. All that it wrote is one
    * commit; if it throws, nothing is written. Transactions are serial: no other runs between body's first and last line.
-   * Throws (or rejects with) `unavailable` while it is set.
+   * Throws (or rejects with) `unavailable` while it is set. `ahead`: of the client whose command it is; who gives it ends it.
    */
-  execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[]): Outcome<T> | Promise<Outcome<T>>;
+  execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[], ahead?: ReadAhead): Outcome<T> | Promise<Outcome<T>>;
   /** Keys of the state at this moment, read off the event loop; resolves when what it saw is durable. */
   scan(request: ScanRequest): Promise<ScanPage>;
   /** Where SCANs that were begun go on. */

@@ -18,7 +18,7 @@ import { DatabaseMap, loadDatabaseMap } from './database-map.js';
 import { Exclusive } from './exclusive.js';
 import { type Due, Expirer, type ExpirerHost } from './expirer.js';
 import { withExpiryCounts } from './expiry-counts.js';
-import { Fetch, Fetches } from './fetches.js';
+import { Fetch, Fetches, type ReadAhead, type Residents } from './fetches.js';
 import { GroupWriter, type GroupWriterHost } from './group-writer.js';
 import type { KeyRef, Keyspace, Outcome, Watch } from './keyspace.js';
 import { type Layout, nativeLayout } from './layout.js';
@@ -135,17 +135,14 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   // ── transactions ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[]): Outcome<T> | Promise<Outcome<T>> {
+  execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[], ahead?: ReadAhead): Outcome<T> | Promise<Outcome<T>> {
     if (this.unavailable !== null) throw this.unavailable;
-    const outcome = this.attempt(body, null);
-    return outcome ?? this.executeFetched(body, keys, this.tx.missed as Buffer);
+    const outcome = this.attempt(body, ahead === undefined ? null : ahead.residents);
+    return outcome ?? this.executeFetched(body, keys, this.tx.missed as Buffer, ahead);
   }
 
   /** null: a key has to be fetched first, `tx.missed` is it. */
-  private attempt<B extends Transaction, T>(
-    body: (tx: B) => T,
-    resident: ReadonlyMap<string, Buffer | null> | null,
-  ): Outcome<T> | null {
+  private attempt<B extends Transaction, T>(body: (tx: B) => T, resident: Residents | null): Outcome<T> | null {
     const { tx } = this;
     assert(!tx.active, 'a transaction was begun inside another one');
     tx.begin(resident);
@@ -170,8 +167,9 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
     body: (tx: Transaction) => T,
     keys: (() => KeyRef[]) | undefined,
     missed: Buffer,
+    ahead: ReadAhead | undefined,
   ): Promise<Outcome<T>> {
-    const fetch = new Fetch();
+    const fetch = new Fetch(ahead);
     try {
       const { layout } = this;
       const known = (keys?.() ?? []).filter(({ database }) => database < layout.databases);
@@ -179,13 +177,15 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
         missed,
         ...known.map(({ database, key }) => layout.mainKey(this.databaseMap.slotOf(database), key)),
       ];
+      let loadingAhead = ahead === undefined ? null : this.fetches.loadAhead(ahead);
       for (;;) {
         const { generation } = this;
-        await this.fetches.load(fetch, wanted);
+        await Promise.all([this.fetches.load(fetch, wanted), loadingAhead]);
+        loadingAhead = null;
         if (this.unavailable !== null) await this.becomeAvailable();
         // Another database: what was missed there may be in memory here, and keys may be laid out otherwise.
         if (generation !== this.generation) fetch.resident.clear();
-        const outcome = this.attempt(body, fetch.resident);
+        const outcome = this.attempt(body, fetch);
         if (outcome !== null) return outcome;
         wanted = [this.tx.missed as Buffer];
       }

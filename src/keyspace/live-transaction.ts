@@ -10,6 +10,7 @@ import type { CairnError } from '../base/errors.js';
 import { type Database, NO_PREFIX } from '../engine/types.js';
 import type { CommitClock } from './commit-clock.js';
 import type { DatabaseMap } from './database-map.js';
+import type { Residents } from './fetches.js';
 import type { Layout } from './layout.js';
 import { collectLayer, ScanMerge } from './scan.js';
 import type { ScanPage, ScanRequest, Transaction, Value } from './transaction.js';
@@ -78,7 +79,7 @@ export class LiveTransaction implements Transaction {
   /** Index entries without a main record, to be removed. */
   orphans: Buffer[] = [];
   private index: Map<string, DraftEntry> | null = null;
-  private resident: ReadonlyMap<string, Buffer | null> | null = null;
+  private resident: Residents | null = null;
   /** The key that was looked up last: reading and then writing it is the common case. */
   private lastKey: Buffer | null = null;
   private lastSlot = 0;
@@ -90,7 +91,7 @@ export class LiveTransaction implements Transaction {
 
   constructor(private readonly view: View) {}
 
-  begin(resident: ReadonlyMap<string, Buffer | null> | null): void {
+  begin(resident: Residents | null): void {
     this.askedMs = 0;
     this.active = true;
     this.counting = false;

@@ -12,26 +12,27 @@ const SMALLEST_PART = 8;
 /** The pool has four threads by default, and writes need one. */
 const MOST_PARTS = 3;
 
-type Records = (Buffer | undefined)[];
-
-interface Waiting {
+interface Waiting<R> {
   readonly keys: readonly Buffer[];
-  readonly resolve: (records: Records) => void;
+  readonly resolve: (records: R[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
-export class ReadsTogether {
+/** R: what comes of one key. */
+export class ReadsTogether<R> {
   private database: Database | null = null;
-  private waiting: Waiting[] = [];
+  private waiting: Waiting<R>[] = [];
   private scheduled = false;
 
-  /** As `database.multiGet`: the records of these keys, undefined where there is none. What fails for others fails for them alone. */
-  read(database: Database, keys: readonly Buffer[]): Promise<Records> {
+  constructor(private readonly multiGet: (database: Database, keys: Buffer[]) => Promise<R[]>) {}
+
+  /** What multiGet answers for these keys. What fails for others fails for them alone. */
+  read(database: Database, keys: readonly Buffer[]): Promise<R[]> {
     if (this.database !== database) {
       this.flush();
       this.database = database;
     }
-    const records = new Promise<Records>((resolve, reject) => this.waiting.push({ keys, resolve, reject }));
+    const records = new Promise<R[]>((resolve, reject) => this.waiting.push({ keys, resolve, reject }));
     this.schedule();
     return records;
   }
@@ -52,34 +53,37 @@ export class ReadsTogether {
     this.waiting = [];
     const keys = waiting.reduce((sum, each) => sum + each.keys.length, 0);
     const parts = Math.min(MOST_PARTS, Math.ceil(keys / SMALLEST_PART));
-    let part: Waiting[] = [];
+    let part: Waiting<R>[] = [];
     let partKeys = 0;
     for (const each of waiting) {
       part.push(each);
       partKeys += each.keys.length;
       if (partKeys * parts < keys) continue;
-      void readPart(database, part);
+      void this.readPart(database, part);
       part = [];
       partKeys = 0;
     }
-    if (part.length > 0) void readPart(database, part);
+    if (part.length > 0) void this.readPart(database, part);
   }
-}
 
-/** Never rejects: whoever waits hears how it went. */
-async function readPart(database: Database, part: readonly Waiting[]): Promise<void> {
-  let records: Records;
-  try {
-    records = await database.multiGet(part.flatMap(({ keys }) => keys));
-  } catch (error) {
-    // Of several it is not known which one it was.
-    if (part.length > 1) await Promise.all(part.map((each) => readPart(database, [each])));
-    else part[0]?.reject(error);
-    return;
-  }
-  let at = 0;
-  for (const { keys, resolve } of part) {
-    resolve(records.slice(at, at + keys.length));
-    at += keys.length;
+  /** Never rejects: whoever waits hears how it went. */
+  private async readPart(database: Database, part: readonly Waiting<R>[]): Promise<void> {
+    let records: R[];
+    try {
+      records = await this.multiGet(
+        database,
+        part.flatMap(({ keys }) => keys),
+      );
+    } catch (error) {
+      // Of several it is not known which one it was.
+      if (part.length > 1) await Promise.all(part.map((each) => this.readPart(database, [each])));
+      else part[0]?.reject(error);
+      return;
+    }
+    let at = 0;
+    for (const { keys, resolve } of part) {
+      resolve(records.slice(at, at + keys.length));
+      at += keys.length;
+    }
   }
 }

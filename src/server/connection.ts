@@ -14,6 +14,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { CairnError } from '../base/errors.js';
 import type { AuditedCall } from '../commands/session.js';
+import { ReadAhead } from '../keyspace/fetches.js';
 import type { Fields, Log } from '../observability/log.js';
 import { RequestDecoder } from '../resp/decode.js';
 import type { ReplyWriter } from '../resp/encode.js';
@@ -81,6 +82,8 @@ export class Connection implements Sender {
   readonly session: ClientSession;
   /** The data command that runs or waits; one at a time. */
   readonly dataCall: DataCall;
+  /** What the requests at hand ask for, once one of them misses something. */
+  readonly ahead: ReadAhead;
   /** What the command that runs or waits leaves in the audit log. */
   audited: readonly AuditedCall[] = [];
 
@@ -129,6 +132,7 @@ export class Connection implements Sender {
     this.turnsLeft = context.strangers.atOnce;
     this.session = new ClientSession(origin, this);
     this.dataCall = new DataCall(this.session);
+    this.ahead = new ReadAhead(() => context.dispatcher.keysAhead(this));
     socket.on('data', (chunk: Buffer) => this.received(chunk));
     socket.on('end', () => this.ended());
     socket.on('drain', () => this.drained());
@@ -156,6 +160,11 @@ export class Connection implements Sender {
 
   // What the dispatcher calls.
 
+  /** Requests that came together with the one that was dispatched last, at most so many. */
+  upcoming(most: number): readonly Buffer[][] {
+    return this.requests.slice(this.next, this.next + most);
+  }
+
   /** The reply to the request that was dispatched last; it leaves when `durable` is resolved. */
   answer(due: Reply, durable: Promise<void> | null): void {
     // A client without replies still waits, in the queue, when too much that it wrote is not durable yet.
@@ -176,8 +185,15 @@ export class Connection implements Sender {
     this.blocked = true;
   }
 
+  /** The same, for as long as it takes. */
+  blockForLong(): void {
+    this.ahead.end();
+    this.blocked = true;
+  }
+
   /** The request that was dispatched last may not run now: `goOn` dispatches it again. */
   hold(argv: Buffer[]): void {
+    this.ahead.end();
     this.requests[--this.next] = argv;
     this.blocked = true;
   }
@@ -363,10 +379,12 @@ export class Connection implements Sender {
         return;
       }
     }
+    if (!this.blocked) this.ahead.end();
   }
 
   /** Fetches more requests; false when there are none. */
   private decode(): boolean {
+    this.ahead.end();
     this.next = 0;
     this.requests = this.decoder.more();
     while (this.requests.length === 0) {
@@ -555,6 +573,7 @@ export class Connection implements Sender {
   }
 
   private dropInput(): void {
+    this.ahead.end();
     this.requests = noRequests;
     this.argv = noArguments;
     this.next = 0;

@@ -17,6 +17,7 @@ import { isServed } from '../commands/served.js';
 import type { CommandCount, QueuedCommand, QueuedTransaction, Session } from '../commands/session.js';
 import { type CommandSpec, find, lookup, resolve } from '../commands/spec.js';
 import { exec, executeQueue, queue } from '../commands/transactions.js';
+import type { KeyAhead } from '../keyspace/fetches.js';
 import type { Outcome } from '../keyspace/keyspace.js';
 import { OK, QUEUED, type Reply } from '../resp/reply.js';
 import { type AuditRule, AuditTrail, auditRule } from './audit-trail.js';
@@ -60,6 +61,8 @@ interface Named {
 }
 
 const none: readonly QueuedCommand[] = [];
+/** Requests that are looked at, and keys that are read, while a request before them waits for the disk. */
+const MOST_AHEAD = 64;
 /** One for all: strangers can ask for it as fast as they can send. */
 const notLoggedIn = new CairnError('NOAUTH', 'Authentication required.');
 
@@ -142,6 +145,21 @@ export class Dispatcher {
     }
   }
 
+  /** Keys of the requests that came together with the one that runs, up to the first that is no plain command about data. */
+  keysAhead(connection: Connection): KeyAhead[] {
+    const { database } = connection.session;
+    const keys: KeyAhead[] = [];
+    for (const argv of connection.upcoming(MOST_AHEAD)) {
+      const entry = this.find(argv);
+      if (entry === null || entry.command.kind !== 'data') break;
+      for (const at of entry.spec.keyIndexes(argv)) {
+        if (keys.length === MOST_AHEAD) return keys;
+        keys.push({ database, key: argv[at] as Buffer, toBeWritten: entry.writes });
+      }
+    }
+    return keys;
+  }
+
   /** null: unknown, or not the right number of arguments. */
   private find(argv: Buffer[]): Entry | null {
     const named = this.names.get(argv[0] as Buffer);
@@ -216,7 +234,7 @@ export class Dispatcher {
     const { command } = entry;
     if (command.kind === 'data') {
       dataCall.set(command, entry.spec, argv, argv.slice(entry.words));
-      this.take(running, services.keyspace.execute(dataCall.body, dataCall.keys));
+      this.take(running, services.keyspace.execute(dataCall.body, dataCall.keys, connection.ahead));
     } else if (command === exec) {
       this.take(running, executeQueue(services, session));
     } else {
@@ -244,7 +262,7 @@ export class Dispatcher {
 
   private follow(running: Running, reply: Promise<Reply>): void {
     const { connection, entry } = running;
-    connection.block();
+    connection.blockForLong();
     if (entry.audit !== 'never') this.trail.follow(connection.audited);
     reply.then(
       (value) => this.finishLater(running, value, null),

@@ -49,3 +49,36 @@ t.test('few looks where they find nothing, all of them again soon after they do'
   t.equal(looks(db, KEYS).found, KEYS, 'all are answered');
   await db.close();
 });
+
+t.test('of what need not be read some is left out, and what is cached is told without being read', async (t) => {
+  const path = `${scratch(t)}/db`;
+  const filled = await openDatabase(path, { createIfMissing: true });
+  const batch = new BatchBuilder();
+  for (let n = 0; n < 100; n++) batch.put(key(n), value(n));
+  batch.put(bytes('empty'), bytes(''));
+  await filled.write(batch.finish());
+  await filled.flush();
+  await filled.close();
+
+  const db = await openDatabase(path, { blockCacheBytes: 16 << 20, valueCacheBytes: 1 << 20 });
+  t.notOk(db.isCached(key(1), false), 'on disk');
+  t.notOk(db.isCached(key(1), true));
+  const asked = [...Array.from({ length: 100 }, (_, n) => key(n)), bytes('none')];
+  const some = await db.multiGetSome(asked, 10_000);
+  const read = some.filter((record) => record !== null && record !== undefined);
+  t.ok(read.length >= 10 && read.length < 50, `${read.length} values of 1,000 bytes`);
+  for (const [n, record] of some.entries()) if (record) t.ok(record.equals(value(n)), `key ${n}`);
+  t.ok(some.includes(null), 'the others were left out');
+  const all = await db.multiGetSome(asked, 1 << 20);
+  t.equal(all.filter((record) => record?.length === 1000).length, 100);
+  t.equal(all.at(-1), undefined, 'not there');
+  t.same(await db.multiGetSome([], 1), []);
+
+  const { bytes: used } = db.valueCache();
+  t.ok(db.isCached(key(1), false) && db.isCached(bytes('none'), false), 'read meanwhile, or known to be absent');
+  await db.get(bytes('empty'));
+  t.ok(db.isCached(bytes('empty'), false));
+  t.equal(db.valueCache().bytes, used, 'nothing was kept for it');
+  await db.close();
+  t.throws(() => db.isCached(key(1), false));
+});

@@ -21,7 +21,7 @@ const shown = (records: (Buffer | undefined)[]): (string | undefined)[] => recor
 t.test('a few are one call, many are three, and all that was asked for is answered in order', async (t) => {
   for (const askers of [1, 5, 8, 9, 50, 1000]) {
     const calls: string[][] = [];
-    const [reads, database] = [new ReadsTogether(), reader(calls)];
+    const [reads, database] = [new ReadsTogether((database, keys) => database.multiGet(keys)), reader(calls)];
     const asked = Array.from({ length: askers }, (_, n) => (n % 7 === 3 ? [`a${n}`, `no${n}`, `b${n}`] : [`a${n}`]));
     const answers = await Promise.all(asked.map((names) => reads.read(database, keysOf(...names))));
     for (const [n, names] of asked.entries()) {
@@ -38,7 +38,7 @@ t.test('a few are one call, many are three, and all that was asked for is answer
 
 t.test('what fails for one fails for that one alone', async (t) => {
   const calls: string[][] = [];
-  const [reads, database] = [new ReadsTogether(), reader(calls)];
+  const [reads, database] = [new ReadsTogether((database, keys) => database.multiGet(keys)), reader(calls)];
   const outcomes = await Promise.allSettled(
     [['x'], ['bad', 'y'], ['z']].map((names) => reads.read(database, keysOf(...names))),
   );
@@ -50,7 +50,11 @@ t.test('what fails for one fails for that one alone', async (t) => {
 
 t.test('each is read from the database that it was asked of', async (t) => {
   const [before, after]: [string[][], string[][]] = [[], []];
-  const [reads, first, second] = [new ReadsTogether(), reader(before), reader(after)];
+  const [reads, first, second] = [
+    new ReadsTogether((database, keys) => database.multiGet(keys)),
+    reader(before),
+    reader(after),
+  ];
   await Promise.all([
     reads.read(first, keysOf('a')),
     reads.read(second, keysOf('b')),
