@@ -27,9 +27,13 @@ export function startRedis(dir) {
   return startServer(['redis-server', '--bind', '127.0.0.1', '--dir', dir, ...log], dir, /Ready to accept connections/);
 }
 
-/** The bare Node server: what the platform can do at most (bare-server.mjs). With a directory it puts into a RocksDB there as well. */
-export function startBare(database = null) {
+/**
+ * The bare Node server: what the platform can do at most (bare-server.mjs). With a directory it puts into a RocksDB there as well, with
+ * the bytes of a cache it also reads from there.
+ */
+export function startBare(database = null, cacheBytes = null) {
   const args = database === null ? [] : ['--database', database];
+  if (cacheBytes !== null) args.push('--cache', String(cacheBytes));
   return startServer([process.execPath, inProject('bench', 'bare-server.mjs'), ...args], 'nothing', /^ready/m);
 }
 

@@ -4,8 +4,6 @@
 #include <rocksdb/statistics.h>
 #include <rocksdb/version.h>
 
-#include <limits>
-
 #include "cached-reads.h"
 #include "commits.h"
 #include "iterator.h"
@@ -164,8 +162,7 @@ Napi::Value Database::Get(const Napi::CallbackInfo& info) {
 
 Napi::Value Database::MultiGet(const Napi::CallbackInfo& info) {
   const bool has_limit = info.Length() > 1 && info[1].IsNumber();
-  const uint64_t enough_bytes =
-      has_limit ? info[1].As<Napi::Number>().Uint32Value() : std::numeric_limits<uint64_t>::max();
+  const uint64_t enough_bytes = has_limit ? info[1].As<Napi::Number>().Uint32Value() : 0;
   return QueueMultiGet(info.Env(), handle_, info[0].As<Napi::Array>(), enough_bytes);
 }
 

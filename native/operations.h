@@ -57,7 +57,7 @@ Napi::Value QueueWrite(Napi::Env env, const std::shared_ptr<Handle>& handle, con
 
 // read.cc
 Napi::Value QueueGet(Napi::Env env, const std::shared_ptr<Handle>& handle, rocksdb::Slice key, uint32_t snapshot);
-// enough_bytes: of values, after which the other keys are left out.
+// enough_bytes: of values, after which the other keys are left out; 0: all are read.
 Napi::Value QueueMultiGet(Napi::Env env, const std::shared_ptr<Handle>& handle, const Napi::Array& keys,
                           uint64_t enough_bytes);
 

@@ -40,45 +40,67 @@ class GetWorker : public Worker {
   bool found_ = false;
 };
 
-// Answers one buffer: per key u32le length and the value, length 0xffffffff for a missing key. Once so many bytes of values were read
-// the others are left out: 0xfffffffe.
+// Answers one buffer: per key u32le length and the value, length 0xffffffff for a missing key. With a limit: once the values have so many
+// bytes the others are left out, 0xfffffffe.
 class MultiGetWorker : public Worker {
  public:
   MultiGetWorker(const std::shared_ptr<Handle>& handle, const Napi::Array& keys, uint64_t enough_bytes)
-      : Worker(handle) {
-    options_.value_size_soft_limit = enough_bytes;
+      : Worker(handle), enough_bytes_(enough_bytes) {
     keys_.reserve(keys.Length());
     for (uint32_t i = 0; i < keys.Length(); i++) keys_.push_back(BytesOf(keys.Get(i)).ToString());
   }
 
  protected:
-  rocksdb::Status Execute() override {
-    const std::vector<rocksdb::Slice> slices(keys_.begin(), keys_.end());
-    std::vector<rocksdb::PinnableSlice> values(keys_.size());
-    std::vector<rocksdb::Status> statuses(keys_.size());
-    if (!keys_.empty()) {
-      db()->MultiGet(options_, db()->DefaultColumnFamily(), slices.size(), slices.data(), values.data(),
-                     statuses.data());
-    }
-    for (size_t i = 0; i < slices.size(); i++) {
-      if (statuses[i].IsNotFound()) {
-        AppendLength(&packed_, kMissing);
-      } else if (statuses[i].IsAborted()) {
-        AppendLength(&packed_, kNotRead);
-      } else if (!statuses[i].ok()) {
-        return statuses[i];
-      } else {
-        AppendLength(&packed_, static_cast<uint32_t>(values[i].size()));
-        packed_.append(values[i].data(), values[i].size());
-      }
-    }
-    return rocksdb::Status::OK();
-  }
+  rocksdb::Status Execute() override { return enough_bytes_ == 0 ? ReadAll() : ReadSome(); }
 
   Napi::Value Result(Napi::Env env) override { return ToBuffer(env, std::move(packed_)); }
 
  private:
-  rocksdb::ReadOptions options_;
+  rocksdb::Status ReadAll() {
+    const std::vector<rocksdb::Slice> slices(keys_.begin(), keys_.end());
+    std::vector<rocksdb::PinnableSlice> values(keys_.size());
+    std::vector<rocksdb::Status> statuses(keys_.size());
+    if (!keys_.empty()) {
+      db()->MultiGet(rocksdb::ReadOptions(), db()->DefaultColumnFamily(), slices.size(), slices.data(), values.data(),
+                     statuses.data());
+    }
+    for (size_t i = 0; i < slices.size(); i++) {
+      if (!Append(statuses[i], values[i])) return statuses[i];
+    }
+    return rocksdb::Status::OK();
+  }
+
+  // One after the other, so that no more than one value is read that is too much: MultiGet reads the blocks of many before it looks at
+  // its own limit (value_size_soft_limit).
+  rocksdb::Status ReadSome() {
+    rocksdb::PinnableSlice value;
+    uint64_t bytes = 0;
+    for (const std::string& key : keys_) {
+      if (bytes >= enough_bytes_) {
+        AppendLength(&packed_, kNotRead);
+        continue;
+      }
+      value.Reset();
+      const rocksdb::Status status = db()->Get(rocksdb::ReadOptions(), db()->DefaultColumnFamily(), key, &value);
+      if (!Append(status, value)) return status;
+      bytes += value.size();
+    }
+    return rocksdb::Status::OK();
+  }
+
+  bool Append(const rocksdb::Status& status, const rocksdb::Slice& value) {
+    if (status.IsNotFound()) {
+      AppendLength(&packed_, kMissing);
+    } else if (!status.ok()) {
+      return false;
+    } else {
+      AppendLength(&packed_, static_cast<uint32_t>(value.size()));
+      packed_.append(value.data(), value.size());
+    }
+    return true;
+  }
+
+  const uint64_t enough_bytes_;
   std::vector<std::string> keys_;
   std::string packed_;
 };

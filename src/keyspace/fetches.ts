@@ -12,6 +12,10 @@ import type { PendingGroups } from './write-group.js';
 
 /** Once the values of a call have that many bytes, the other keys are not read ahead. */
 const ENOUGH_AHEAD_BYTES = 4 << 20;
+/** Once what was read ahead for a client has that many bytes, no more is. */
+const ENOUGH_OF_ONE_BYTES = 1 << 20;
+/** Reads ahead take no more than two threads of the pool, and none for long. */
+const AHEAD = { calls: 2, running: 2, keys: 256 };
 
 /** What a transaction can look up besides what is cached. */
 export interface Residents {
@@ -44,6 +48,9 @@ export interface KeyAhead extends KeyRef {
 export class ReadAhead {
   private fetches: Fetches | null = null;
   private fetch: Fetch | null = null;
+  /** More would be too much: the values are large, or too many others read ahead. */
+  spent = false;
+  bytes = 0;
 
   /** keys: of the client's next commands, as far as they are known. */
   constructor(readonly keys: () => readonly KeyAhead[]) {}
@@ -53,18 +60,20 @@ export class ReadAhead {
     return this.fetch;
   }
 
-  /** What was read before goes. */
+  /** What was read ahead before stays. */
   begin(fetches: Fetches): Fetch {
-    this.end();
     this.fetches = fetches;
-    this.fetch = new Fetch();
+    this.fetch ??= new Fetch();
     return this.fetch;
   }
 
   /** To be called when the commands have run, or do not run for a while. Idempotent. */
   end(): void {
-    if (this.fetch !== null) this.fetches?.end(this.fetch);
+    if (this.fetch === null) return;
+    this.fetches?.end(this.fetch);
     this.fetch = null;
+    this.spent = false;
+    this.bytes = 0;
   }
 }
 
@@ -79,8 +88,11 @@ export interface FetchesHost {
 
 export class Fetches {
   private readonly byId = new Map<string, Set<Fetch>>();
-  private readonly reads = new ReadsTogether((database, keys) => database.multiGet(keys));
-  private readonly readsAhead = new ReadsTogether((database, keys) => database.multiGetSome(keys, ENOUGH_AHEAD_BYTES));
+  private readonly reads = new ReadsTogether((database, keys) => database.multiGet(keys), { calls: 3 });
+  private readonly readsAhead = new ReadsTogether(
+    (database, keys) => database.multiGetSome(keys, ENOUGH_AHEAD_BYTES),
+    AHEAD,
+  );
 
   constructor(private readonly host: FetchesHost) {}
 
@@ -95,7 +107,7 @@ export class Fetches {
     for (const mainKey of mainKeys) {
       const id = mainKey.toString('latin1');
       // What is executed but not written is not in the database: the transaction will find it among the groups.
-      if (!fetch.resident.has(id) && pending.find(id, layout.slotOf(id)) === undefined) wanted.set(id, mainKey);
+      if (fetch.get(id) === undefined && pending.find(id, layout.slotOf(id)) === undefined) wanted.set(id, mainKey);
     }
     if (wanted.size === 0) return;
     for (const id of wanted.keys()) this.await(fetch, id);
@@ -117,26 +129,30 @@ export class Fetches {
   /** Makes the records of the client's next commands resident, those that are on disk and can be read. */
   async loadAhead(ahead: ReadAhead): Promise<void> {
     const { openDatabase, pending, layout, databaseMap } = this.host;
+    const fetch = ahead.begin(this);
     const wanted = new Map<string, Buffer>();
-    for (const { database, key, toBeWritten } of ahead.keys()) {
+    for (const { database, key, toBeWritten } of ahead.spent ? [] : ahead.keys()) {
       if (database >= layout.databases) continue;
       const slot = databaseMap.slotOf(database);
       const mainKey = layout.mainKey(slot, key);
       const id = mainKey.toString('latin1');
-      if (wanted.has(id) || pending.find(id, slot) !== undefined || openDatabase.isCached(mainKey, toBeWritten))
-        continue;
-      wanted.set(id, mainKey);
+      if (wanted.has(id) || fetch.resident.has(id) || pending.find(id, slot) !== undefined) continue;
+      if (!openDatabase.isCached(mainKey, toBeWritten)) wanted.set(id, mainKey);
     }
     if (wanted.size === 0) return;
-    const fetch = ahead.begin(this);
     for (const id of wanted.keys()) this.await(fetch, id);
     const records = await this.readsAhead.read(openDatabase, [...wanted.values()]).catch(() => []);
+    if (ahead.residents !== fetch) return;
     let at = 0;
     for (const id of wanted.keys()) {
-      const record = records[at++];
-      // What was left out is not known; of an error nothing is.
-      if (record !== null && at <= records.length && fetch.awaited.has(id)) fetch.resident.set(id, record ?? null);
+      // Left out, or it could not be read.
+      const record = at < records.length ? records[at] : null;
+      at += 1;
+      if (record === null) ahead.spent = true;
+      else if (fetch.awaited.has(id)) fetch.resident.set(id, record ?? null);
+      ahead.bytes += record?.length ?? 0;
     }
+    if (ahead.bytes >= ENOUGH_OF_ONE_BYTES) ahead.spent = true;
   }
 
   private await(fetch: Fetch, id: string): void {

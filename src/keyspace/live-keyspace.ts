@@ -182,7 +182,10 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
         const { generation } = this;
         await Promise.all([this.fetches.load(fetch, wanted), loadingAhead]);
         loadingAhead = null;
-        if (this.unavailable !== null) await this.becomeAvailable();
+        if (this.unavailable !== null) {
+          ahead?.end();
+          await this.becomeAvailable();
+        }
         // Another database: what was missed there may be in memory here, and keys may be laid out otherwise.
         if (generation !== this.generation) fetch.resident.clear();
         const outcome = this.attempt(body, fetch);

@@ -3,80 +3,96 @@
  * threads, costs the event loop more than everything else of a GET.
  *
  *   a pass     a  b b  c  d d d  e          keys, by who waits for them
- *   its end    │ a bb c │ ddd e │           parts, read at once in the pool
+ *   its end    │ a bb c │ ddd e │           calls, at once in the pool
  */
 import type { Database } from '../engine/types.js';
 
 /** Of fewer keys nobody is helped by another thread. */
-const SMALLEST_PART = 8;
-/** The pool has four threads by default, and writes need one. */
-const MOST_PARTS = 3;
+const SMALLEST_CALL = 8;
 
 interface Waiting<R> {
+  readonly database: Database;
   readonly keys: readonly Buffer[];
   readonly resolve: (records: R[]) => void;
   readonly reject: (error: unknown) => void;
 }
 
+export interface ReadsTogetherOptions {
+  /** Into so many calls a pass is divided. The pool has four threads by default, and writes need some of them as well. */
+  calls: number;
+  /** What comes while so many calls run waits for one of them to end. */
+  running?: number;
+  /** Keys of a call, about. */
+  keys?: number;
+}
+
 /** R: what comes of one key. */
 export class ReadsTogether<R> {
-  private database: Database | null = null;
   private waiting: Waiting<R>[] = [];
   private scheduled = false;
+  private running = 0;
 
-  constructor(private readonly multiGet: (database: Database, keys: Buffer[]) => Promise<R[]>) {}
+  constructor(
+    private readonly multiGet: (database: Database, keys: Buffer[]) => Promise<R[]>,
+    private readonly options: ReadsTogetherOptions,
+  ) {}
 
   /** What multiGet answers for these keys. What fails for others fails for them alone. */
   read(database: Database, keys: readonly Buffer[]): Promise<R[]> {
-    if (this.database !== database) {
-      this.flush();
-      this.database = database;
+    const records = new Promise<R[]>((resolve, reject) => this.waiting.push({ database, keys, resolve, reject }));
+    if (!this.scheduled) {
+      this.scheduled = true;
+      setImmediate(() => {
+        this.scheduled = false;
+        this.flush();
+      });
     }
-    const records = new Promise<R[]>((resolve, reject) => this.waiting.push({ keys, resolve, reject }));
-    this.schedule();
     return records;
   }
 
-  private schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    setImmediate(() => {
-      this.scheduled = false;
-      this.flush();
-    });
+  private flush(): void {
+    const { calls, running = Number.MAX_SAFE_INTEGER, keys = Number.MAX_SAFE_INTEGER } = this.options;
+    const total = this.waiting.reduce((sum, each) => sum + each.keys.length, 0);
+    const share = Math.min(keys, Math.max(SMALLEST_CALL, Math.ceil(total / calls)));
+    let at = 0;
+    while (at < this.waiting.length && this.running < running) {
+      const part = this.part(at, share);
+      at += part.length;
+      void this.call(part);
+    }
+    this.waiting = this.waiting.slice(at);
   }
 
-  private flush(): void {
-    const { database, waiting } = this;
-    this.database = null;
-    if (database === null || waiting.length === 0) return;
-    this.waiting = [];
-    const keys = waiting.reduce((sum, each) => sum + each.keys.length, 0);
-    const parts = Math.min(MOST_PARTS, Math.ceil(keys / SMALLEST_PART));
-    let part: Waiting<R>[] = [];
-    let partKeys = 0;
-    for (const each of waiting) {
-      part.push(each);
-      partKeys += each.keys.length;
-      if (partKeys * parts < keys) continue;
-      void this.readPart(database, part);
-      part = [];
-      partKeys = 0;
+  /** Who is served by one call: so many keys, of one database. */
+  private part(from: number, share: number): Waiting<R>[] {
+    const database = this.waiting[from]?.database;
+    let keys = 0;
+    let to = from;
+    while (keys < share && this.waiting[to]?.database === database && to < this.waiting.length) {
+      keys += (this.waiting[to] as Waiting<R>).keys.length;
+      to++;
     }
-    if (part.length > 0) void this.readPart(database, part);
+    return this.waiting.slice(from, to);
+  }
+
+  private async call(part: readonly Waiting<R>[]): Promise<void> {
+    this.running++;
+    await this.readPart(part);
+    this.running--;
+    if (this.waiting.length > 0 && !this.scheduled) this.flush();
   }
 
   /** Never rejects: whoever waits hears how it went. */
-  private async readPart(database: Database, part: readonly Waiting<R>[]): Promise<void> {
+  private async readPart(part: readonly Waiting<R>[]): Promise<void> {
     let records: R[];
     try {
       records = await this.multiGet(
-        database,
+        (part[0] as Waiting<R>).database,
         part.flatMap(({ keys }) => keys),
       );
     } catch (error) {
       // Of several it is not known which one it was.
-      if (part.length > 1) await Promise.all(part.map((each) => this.readPart(database, [each])));
+      if (part.length > 1) await Promise.all(part.map((each) => this.readPart([each])));
       else part[0]?.reject(error);
       return;
     }

@@ -368,7 +368,7 @@ export class Connection implements Sender {
         if (this.decoder.restricted && this.turnsLeft-- <= 0) {
           this.waitsForTurn = true;
           this.context.strangers.wait(this);
-          return;
+          break;
         }
         // A large request is let go as soon as its command does.
         this.requests[this.next++] = taken;

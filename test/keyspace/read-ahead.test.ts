@@ -144,6 +144,33 @@ t.test('what is left out, or cannot be read ahead, is read when its command runs
   await keyspace.close();
 });
 
+t.test('values too large to be read ahead are read once ahead and once by their commands at most', async (t) => {
+  const keys = Array.from({ length: 40 }, (_, n) => `key${(n * 17) % 40}`);
+  const { keyspace, read: calls, readAhead, hand } = await cold(`${t.testdir()}/db`, []);
+  const large = 'v'.repeat(1 << 20);
+  for (const key of ['first', ...keys]) await set(keyspace, key, large);
+  calls.length = 0;
+  let [bytesAhead, left] = [0, 0];
+  const { multiGetSome } = hand.database;
+  hand.database.multiGetSome = async (asked, enough) => {
+    const records = await multiGetSome(asked, enough);
+    bytesAhead += records.reduce((sum, record) => sum + (record?.length ?? 0), 0);
+    left += records.filter((record) => record === null).length;
+    return records;
+  };
+  const upcoming = [...keys];
+  const next = new ReadAhead(() => upcoming.map((key) => ({ database: 0, key: bytes(key), toBeWritten: false })));
+  for (const key of ['first', ...keys]) {
+    t.equal(await value(read(keyspace, key, next)), large, key);
+    upcoming.shift();
+  }
+  t.equal(readAhead.length, 1, 'not again in this pipeline');
+  t.ok(bytesAhead <= 6 << 20, `${bytesAhead} bytes`);
+  t.equal(calls.length, 1 + left);
+  next.end();
+  await keyspace.close();
+});
+
 t.test('commands of one client that write what it read ahead', async (t) => {
   const { keyspace } = await cold(`${t.testdir()}/db`, []);
   const keys = Array.from({ length: 20 }, (_, n) => `counter${n % 5}`);

@@ -21,7 +21,10 @@ const shown = (records: (Buffer | undefined)[]): (string | undefined)[] => recor
 t.test('a few are one call, many are three, and all that was asked for is answered in order', async (t) => {
   for (const askers of [1, 5, 8, 9, 50, 1000]) {
     const calls: string[][] = [];
-    const [reads, database] = [new ReadsTogether((database, keys) => database.multiGet(keys)), reader(calls)];
+    const [reads, database] = [
+      new ReadsTogether((database, keys) => database.multiGet(keys), { calls: 3 }),
+      reader(calls),
+    ];
     const asked = Array.from({ length: askers }, (_, n) => (n % 7 === 3 ? [`a${n}`, `no${n}`, `b${n}`] : [`a${n}`]));
     const answers = await Promise.all(asked.map((names) => reads.read(database, keysOf(...names))));
     for (const [n, names] of asked.entries()) {
@@ -38,7 +41,10 @@ t.test('a few are one call, many are three, and all that was asked for is answer
 
 t.test('what fails for one fails for that one alone', async (t) => {
   const calls: string[][] = [];
-  const [reads, database] = [new ReadsTogether((database, keys) => database.multiGet(keys)), reader(calls)];
+  const [reads, database] = [
+    new ReadsTogether((database, keys) => database.multiGet(keys), { calls: 3 }),
+    reader(calls),
+  ];
   const outcomes = await Promise.allSettled(
     [['x'], ['bad', 'y'], ['z']].map((names) => reads.read(database, keysOf(...names))),
   );
@@ -51,7 +57,7 @@ t.test('what fails for one fails for that one alone', async (t) => {
 t.test('each is read from the database that it was asked of', async (t) => {
   const [before, after]: [string[][], string[][]] = [[], []];
   const [reads, first, second] = [
-    new ReadsTogether((database, keys) => database.multiGet(keys)),
+    new ReadsTogether((database, keys) => database.multiGet(keys), { calls: 3 }),
     reader(before),
     reader(after),
   ];
@@ -63,4 +69,30 @@ t.test('each is read from the database that it was asked of', async (t) => {
   ]);
   t.same(before, [['a'], ['d']]);
   t.same(after, [['b', 'c']]);
+});
+
+t.test('with a limit, what is too much waits until a call has ended, and all is answered', async (t) => {
+  let [running, most] = [0, 0];
+  const sizes: number[] = [];
+  const slow = async (_: Database, keys: Buffer[]): Promise<string[]> => {
+    most = Math.max(most, ++running);
+    sizes.push(keys.length);
+    await new Promise((resolve) => setImmediate(resolve));
+    running--;
+    if (keys.some((key) => key.toString() === 'bad')) throw new Error('a block is damaged');
+    return keys.map(String);
+  };
+  const reads = new ReadsTogether(slow, { calls: 2, running: 2, keys: 20 });
+  const names = Array.from({ length: 40 }, (_, n) => Array.from({ length: 5 }, (_, m) => `${n}.${m}`));
+  const database = reader([]);
+  const ask = (asked: string[][]): Promise<unknown[]> =>
+    Promise.all(asked.map((each) => reads.read(database, keysOf(...each)).catch(String)));
+  const first = ask(names);
+  await new Promise((resolve) => setImmediate(resolve));
+  const second = ask([['later'], ['bad', 'x'], ['last']]);
+  t.same(await first, names);
+  t.same(await second, [['later'], 'Error: a block is damaged', ['last']]);
+  t.ok(most <= 2 + 3, `${most} at once`);
+  t.ok(Math.max(...sizes) <= 20 + 4);
+  t.same(await ask([['again']]), [['again']], 'later passes are served as well');
 });
