@@ -180,7 +180,9 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
       let loadingAhead = ahead === undefined ? null : this.fetches.loadAhead(ahead);
       for (;;) {
         const { generation } = this;
-        await Promise.all([this.fetches.load(fetch, wanted), loadingAhead]);
+        // Both end: a read ahead that ran on could meet the next one, and what was written between the two.
+        const loads = await Promise.allSettled([this.fetches.load(fetch, wanted), loadingAhead]);
+        for (const load of loads) if (load.status === 'rejected') throw load.reason;
         loadingAhead = null;
         if (this.unavailable !== null) {
           ahead?.end();

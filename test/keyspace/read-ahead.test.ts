@@ -144,6 +144,32 @@ t.test('what is left out, or cannot be read ahead, is read when its command runs
   await keyspace.close();
 });
 
+t.test(
+  'a command whose own read fails waits for what is read ahead: the next one never meets an old record',
+  async (t) => {
+    const { keyspace, hand, hold, readAhead, warm } = await cold(`${t.testdir()}/db`, ['a', 'b', 'c']);
+    const next = ahead('b');
+    const held = gate();
+    const { multiGet } = hand.database;
+    hand.database.multiGet = () => Promise.reject(new Error('a block is damaged'));
+    hold.opened = held.opened;
+    let over = false;
+    const failing = Promise.resolve(read(keyspace, 'a', next)).finally(() => {
+      over = true;
+    });
+    failing.catch(() => {});
+    await until('it is read ahead', () => readAhead.length === 1);
+    await warm(() => set(keyspace, 'b', 'b 2'));
+    hand.database.multiGet = multiGet;
+    t.notOk(over);
+    held.open();
+    await t.rejects(failing, /damaged/);
+    t.equal(await value(read(keyspace, 'c', next)), 'c 1');
+    t.equal(await value(read(keyspace, 'b', next)), 'b 2');
+    await keyspace.close();
+  },
+);
+
 t.test('values too large to be read ahead are read once ahead and once by their commands at most', async (t) => {
   const keys = Array.from({ length: 40 }, (_, n) => `key${(n * 17) % 40}`);
   const { keyspace, read: calls, readAhead, hand } = await cold(`${t.testdir()}/db`, []);
