@@ -207,7 +207,7 @@ export interface Database {
   isCached(key: Buffer, toBeWritten: boolean): boolean;
   get(key: Buffer, snapshot?: Snapshot): Promise<Buffer | undefined>;
   multiGet(keys: Buffer[]): Promise<(Buffer | undefined)[]>;
-  /** The same, for what need not be read: once the values have that many bytes the others are left out (null). */
+  /** The same, for what need not be read: once the values have that many bytes the others are left out (null), and so is what cannot be read. */
   multiGetSome(keys: Buffer[], enoughBytes: number): Promise<(Buffer | undefined | null)[]>;
   /** Applies a WriteBatch representation (see BatchBuilder), in one piece or in several that follow each other, atomically. */
   write(

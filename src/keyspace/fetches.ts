@@ -12,10 +12,12 @@ import type { PendingGroups } from './write-group.js';
 
 /** Once the values of a call have that many bytes, the other keys are not read ahead. */
 const ENOUGH_AHEAD_BYTES = 4 << 20;
-/** Once what was read ahead for a client has that many bytes, no more is. */
+/** While what was read ahead for a client has that many bytes, no more is. */
 const ENOUGH_OF_ONE_BYTES = 1 << 20;
 /** Reads ahead take no more than two threads of the pool, and none for long. */
-const AHEAD = { calls: 2, running: 2, keys: 256 };
+const AHEAD = { calls: 2, running: 2, keys: 512 };
+
+const nothing = (): void => {};
 
 /** What a transaction can look up besides what is cached. */
 export interface Residents {
@@ -50,7 +52,8 @@ export class ReadAhead {
   private fetch: Fetch | null = null;
   /** More would be too much: the values are large, or too many others read ahead. */
   spent = false;
-  bytes = 0;
+  /** Withdraws what is not being read yet: the command that waits for it needs it no longer. */
+  withdraw: () => void = nothing;
 
   /** keys: of the client's next commands, as far as they are known. */
   constructor(readonly keys: () => readonly KeyAhead[]) {}
@@ -60,7 +63,6 @@ export class ReadAhead {
     return this.fetch;
   }
 
-  /** What was read ahead before stays. */
   begin(fetches: Fetches): Fetch {
     this.fetches = fetches;
     this.fetch ??= new Fetch();
@@ -70,10 +72,10 @@ export class ReadAhead {
   /** To be called when the commands have run, or do not run for a while. Idempotent. */
   end(): void {
     if (this.fetch === null) return;
+    this.withdraw();
     this.fetches?.end(this.fetch);
     this.fetch = null;
     this.spent = false;
-    this.bytes = 0;
   }
 }
 
@@ -126,33 +128,56 @@ export class Fetches {
     }
   }
 
-  /** Makes the records of the client's next commands resident, those that are on disk and can be read. */
-  async loadAhead(ahead: ReadAhead): Promise<void> {
+  /**
+   * Makes the records of the client's next commands resident, those that are on disk and can be read. current: what the command that
+   * waits asks for, which may have been read ahead.
+   */
+  async loadAhead(ahead: ReadAhead, current: readonly Buffer[]): Promise<void> {
     const { openDatabase, pending, layout, databaseMap } = this.host;
     const fetch = ahead.begin(this);
-    const wanted = new Map<string, Buffer>();
-    for (const { database, key, toBeWritten } of ahead.spent ? [] : ahead.keys()) {
+    const upcoming = new Map<string, { mainKey: Buffer; slot: number; toBeWritten: boolean }>();
+    for (const { database, key, toBeWritten } of ahead.keys()) {
       if (database >= layout.databases) continue;
       const slot = databaseMap.slotOf(database);
       const mainKey = layout.mainKey(slot, key);
-      const id = mainKey.toString('latin1');
-      if (wanted.has(id) || fetch.resident.has(id) || pending.find(id, slot) !== undefined) continue;
+      upcoming.set(mainKey.toString('latin1'), { mainKey, slot, toBeWritten });
+    }
+    const kept = new Set([...upcoming.keys(), ...current.map((mainKey) => mainKey.toString('latin1'))]);
+    if (this.dropOthers(fetch, kept) >= ENOUGH_OF_ONE_BYTES || ahead.spent) return;
+    const wanted = new Map<string, Buffer>();
+    for (const [id, { mainKey, slot, toBeWritten }] of upcoming) {
+      if (fetch.resident.has(id) || pending.find(id, slot) !== undefined) continue;
       if (!openDatabase.isCached(mainKey, toBeWritten)) wanted.set(id, mainKey);
     }
     if (wanted.size === 0) return;
     for (const id of wanted.keys()) this.await(fetch, id);
-    const records = await this.readsAhead.read(openDatabase, [...wanted.values()]).catch(() => []);
-    if (ahead.residents !== fetch) return;
+    const asked = this.readsAhead.ask(openDatabase, [...wanted.values()]);
+    ahead.withdraw = asked.withdraw;
+    const records = await asked.records.catch(() => []);
+    ahead.withdraw = nothing;
+    if (ahead.residents !== fetch || records === null) return;
     let at = 0;
     for (const id of wanted.keys()) {
       // Left out, or it could not be read.
       const record = at < records.length ? records[at] : null;
       at += 1;
       if (record === null) ahead.spent = true;
-      else if (fetch.awaited.has(id)) fetch.resident.set(id, record ?? null);
-      ahead.bytes += record?.length ?? 0;
+      else if (fetch.awaited.has(id)) fetch.resident.set(id, record === undefined ? null : ownBytes(record));
     }
-    if (ahead.bytes >= ENOUGH_OF_ONE_BYTES) ahead.spent = true;
+  }
+
+  /** What was read ahead for commands that have run. Answers how many bytes are left. */
+  private dropOthers(fetch: Fetch, kept: ReadonlySet<string>): number {
+    let bytes = 0;
+    for (const [id, record] of fetch.resident) {
+      if (kept.has(id)) bytes += record?.length ?? 0;
+      else {
+        this.forget(fetch, id);
+        fetch.awaited.delete(id);
+        fetch.resident.delete(id);
+      }
+    }
+    return bytes;
   }
 
   private await(fetch: Fetch, id: string): void {
@@ -182,10 +207,17 @@ export class Fetches {
   }
 
   end(fetch: Fetch): void {
-    for (const id of fetch.awaited) {
-      const fetches = this.byId.get(id);
-      fetches?.delete(fetch);
-      if (fetches?.size === 0) this.byId.delete(id);
-    }
+    for (const id of fetch.awaited) this.forget(fetch, id);
   }
+
+  private forget(fetch: Fetch, id: string): void {
+    const fetches = this.byId.get(id);
+    fetches?.delete(fetch);
+    if (fetches?.size === 0) this.byId.delete(id);
+  }
+}
+
+/** A small record does not keep the answer of a whole call. */
+function ownBytes(record: Buffer): Buffer {
+  return record.length * 4 < record.buffer.byteLength ? Buffer.from(record) : record;
 }

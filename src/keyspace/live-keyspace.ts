@@ -177,11 +177,12 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
         missed,
         ...known.map(({ database, key }) => layout.mainKey(this.databaseMap.slotOf(database), key)),
       ];
-      let loadingAhead = ahead === undefined ? null : this.fetches.loadAhead(ahead);
+      let loadingAhead = ahead === undefined ? null : this.fetches.loadAhead(ahead, wanted);
       for (;;) {
         const { generation } = this;
         // Both end: a read ahead that ran on could meet the next one, and what was written between the two.
-        const loads = await Promise.allSettled([this.fetches.load(fetch, wanted), loadingAhead]);
+        const loading = this.fetches.load(fetch, wanted).finally(() => ahead?.withdraw());
+        const loads = await Promise.allSettled([loading, loadingAhead]);
         for (const load of loads) if (load.status === 'rejected') throw load.reason;
         loadingAhead = null;
         if (this.unavailable !== null) {

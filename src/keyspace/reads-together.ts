@@ -13,8 +13,16 @@ const SMALLEST_CALL = 8;
 interface Waiting<R> {
   readonly database: Database;
   readonly keys: readonly Buffer[];
-  readonly resolve: (records: R[]) => void;
+  readonly resolve: (records: R[] | null) => void;
   readonly reject: (error: unknown) => void;
+  state: 'waits' | 'is read' | 'withdrawn';
+}
+
+export interface Asked<R> {
+  /** null: withdrawn. */
+  readonly records: Promise<R[] | null>;
+  /** Nothing is read for it, unless that has begun. */
+  withdraw(): void;
 }
 
 export interface ReadsTogetherOptions {
@@ -38,8 +46,21 @@ export class ReadsTogether<R> {
   ) {}
 
   /** What multiGet answers for these keys. What fails for others fails for them alone. */
-  read(database: Database, keys: readonly Buffer[]): Promise<R[]> {
-    const records = new Promise<R[]>((resolve, reject) => this.waiting.push({ database, keys, resolve, reject }));
+  async read(database: Database, keys: readonly Buffer[]): Promise<R[]> {
+    return (await this.ask(database, keys).records) ?? [];
+  }
+
+  ask(database: Database, keys: readonly Buffer[]): Asked<R> {
+    let withdraw = (): void => {};
+    const records = new Promise<R[] | null>((resolve, reject) => {
+      const waiting: Waiting<R> = { database, keys, resolve, reject, state: 'waits' };
+      this.waiting.push(waiting);
+      withdraw = () => {
+        if (waiting.state !== 'waits') return;
+        waiting.state = 'withdrawn';
+        resolve(null);
+      };
+    });
     if (!this.scheduled) {
       this.scheduled = true;
       setImmediate(() => {
@@ -47,11 +68,12 @@ export class ReadsTogether<R> {
         this.flush();
       });
     }
-    return records;
+    return { records, withdraw };
   }
 
   private flush(): void {
     const { calls, running = Number.MAX_SAFE_INTEGER, keys = Number.MAX_SAFE_INTEGER } = this.options;
+    this.waiting = this.waiting.filter(({ state }) => state === 'waits');
     const total = this.waiting.reduce((sum, each) => sum + each.keys.length, 0);
     const share = Math.min(keys, Math.max(SMALLEST_CALL, Math.ceil(total / calls)));
     let at = 0;
@@ -77,6 +99,7 @@ export class ReadsTogether<R> {
 
   private async call(part: readonly Waiting<R>[]): Promise<void> {
     this.running++;
+    for (const each of part) each.state = 'is read';
     await this.readPart(part);
     this.running--;
     if (this.waiting.length > 0 && !this.scheduled) this.flush();

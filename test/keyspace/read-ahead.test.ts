@@ -170,6 +170,46 @@ t.test(
   },
 );
 
+t.test('in a long pipeline what was used goes, and reading ahead goes on', async (t) => {
+  const { keyspace, read: calls, readAhead } = await cold(`${t.testdir()}/db`, []);
+  const keys = Array.from({ length: 300 }, (_, n) => `key${n}`);
+  for (const key of keys) await set(keyspace, key, key.repeat(2500));
+  calls.length = 0;
+  const upcoming = [...keys];
+  const next = new ReadAhead(() =>
+    upcoming.slice(0, 50).map((key) => ({ database: 0, key: bytes(key), toBeWritten: false })),
+  );
+  for (const key of keys) {
+    upcoming.shift();
+    t.equal(await value(read(keyspace, key, next)), key.repeat(2500), key);
+  }
+  // More than 3 MB in all, each once: one command in 51 had to wait.
+  t.same([calls.length, readAhead.length], [6, 6]);
+  t.equal(calls.flat().length + readAhead.flat().length, keys.length);
+  next.end();
+  await keyspace.close();
+});
+
+t.test('a command with many keys reads those that were not read ahead', async (t) => {
+  const keys = Array.from({ length: 30 }, (_, n) => `key${n}`);
+  const { keyspace, read: calls, readAhead } = await cold(`${t.testdir()}/db`, ['a', ...keys]);
+  calls.length = 0;
+  const next = ahead(...keys.slice(0, 20));
+  t.equal(await value(read(keyspace, 'a', next)), 'a 1');
+  const all = keyspace.execute(
+    (tx) => keys.map((key) => tx.get(0, bytes(key))?.bytes.toString()),
+    () => keys.map((key) => ({ database: 0, key: bytes(key) })),
+    next,
+  );
+  t.same(
+    await value(all),
+    keys.map((key) => `${key} 1`),
+  );
+  t.same([calls, readAhead], [[['a'], keys.slice(20)], [keys.slice(0, 20)]]);
+  next.end();
+  await keyspace.close();
+});
+
 t.test('values too large to be read ahead are read once ahead and once by their commands at most', async (t) => {
   const keys = Array.from({ length: 40 }, (_, n) => `key${(n * 17) % 40}`);
   const { keyspace, read: calls, readAhead, hand } = await cold(`${t.testdir()}/db`, []);

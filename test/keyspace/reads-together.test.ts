@@ -96,3 +96,17 @@ t.test('with a limit, what is too much waits until a call has ended, and all is 
   t.ok(Math.max(...sizes) <= 20 + 4);
   t.same(await ask([['again']]), [['again']], 'later passes are served as well');
 });
+
+t.test('what is withdrawn before it is read is not, and holds up nobody', async (t) => {
+  const calls: string[][] = [];
+  const database = reader(calls);
+  const reads = new ReadsTogether((database, keys) => database.multiGet(keys), { calls: 1, running: 1, keys: 1 });
+  const [first, second, third] = ['a', 'b', 'c'].map((name) => reads.ask(database, keysOf(name)));
+  second?.withdraw();
+  second?.withdraw();
+  t.equal(await second?.records, null);
+  t.same(shown((await third?.records) ?? []), ['c']);
+  first?.withdraw();
+  t.same(shown((await first?.records) ?? []), ['a'], 'too late');
+  t.same(calls, [['a'], ['c']]);
+});
