@@ -69,6 +69,10 @@ async function parting(live: LiveState, repository: Repository, timeline: number
     const records = [...recordsOf(open)].filter((record) => lastSequence(record) <= limit);
     const at = await lastCommon(live, records, header.commitsBefore);
     const record = records[at];
+    // Where segments are lost behind it, nothing says that what the live database has there is another commit: it goes on where it
+    // stands, as one that is older than all of the archive.
+    const isLost = at === records.length - 1 && header.sequenceTo < sequence && sequence < end;
+    if (record !== undefined && isLost) return standing(live);
     if (record !== undefined) {
       return { sequence: lastSequence(record), commitCount: header.commitsBefore + at + 1, timeUs: record.timeUs };
     }
@@ -81,8 +85,12 @@ async function parting(live: LiveState, repository: Repository, timeline: number
   const { lastCommitUs, commitCount } = live.position;
   if (sequence === begin.sequence && commitCount === begin.commitCount) return { ...begin, timeUs: lastCommitUs };
   // It stands before that: what comes after it the archive does not have from here, wherever the archive begins.
-  if (sequence < begin.sequence) return { sequence, commitCount, timeUs: lastCommitUs };
+  if (sequence < begin.sequence) return standing(live);
   return { ...begin, timeUs: null };
+}
+
+function standing({ position: { sequence, commitCount, lastCommitUs } }: LiveState): CommonPoint {
+  return { sequence, commitCount, timeUs: lastCommitUs };
 }
 
 /** The last segment of a line that can be read; damaged ones are marked, and what they held is captured once more. */
