@@ -3,29 +3,15 @@ import { unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { type LiveState, whereTheyPart } from '../../src/backup/archive-start.js';
-import { Repository } from '../../src/backup/repository.js';
 import { tidySegments } from '../../src/backup/segment-upkeep.js';
-import { systemClock } from '../../src/base/clock.js';
 import { nativeFiles, openDatabase } from '../../src/engine/index.js';
 import type { Database } from '../../src/engine/types.js';
 import { openLocalStore } from '../../src/storage/index.js';
-import type { Store } from '../../src/storage/store.js';
 import { openFixture } from '../support/backup-fixture.js';
 import { silentLog } from '../support/log.js';
 import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
-
-function repositoryOn(store: Store): Repository {
-  return new Repository({
-    store,
-    databaseId: () => 'a',
-    timeline: () => 1,
-    acquireLock: async () => ({ release() {} }),
-    readOnlyReason: null,
-    clock: systemClock(),
-    log: silentLog(),
-  });
-}
+import { repositoryOn } from './support/repository-on.js';
 
 t.test('segments that are merged while they are compared are there until they were', async (t) => {
   const f = await openFixture(scratch(t), { archive: () => true });

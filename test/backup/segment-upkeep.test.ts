@@ -4,10 +4,8 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { verifyArchive } from '../../src/backup/archive-verification.js';
 import { Operation } from '../../src/backup/operations.js';
-import { Repository } from '../../src/backup/repository.js';
 import { readKnownSegment } from '../../src/backup/segment-object.js';
 import { tidySegments } from '../../src/backup/segment-upkeep.js';
-import { systemClock } from '../../src/base/clock.js';
 import { nativeFiles } from '../../src/engine/index.js';
 import {
   chainAnchor,
@@ -21,6 +19,7 @@ import { openLocalStore } from '../../src/storage/index.js';
 import { capturingLog, silentLog } from '../support/log.js';
 import { flipBit, objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
+import { repositoryOn } from './support/repository-on.js';
 
 const nothing = async (): Promise<string[]> => [];
 const running = new AbortController().signal;
@@ -34,15 +33,7 @@ async function repositoryOf(
   const location = scratch(t);
   const store = await openLocalStore(location, { files: nativeFiles, create: true });
   t.teardown(() => store.close());
-  const repository = new Repository({
-    store,
-    databaseId: () => 'a',
-    timeline: () => 1,
-    acquireLock: async () => ({ release() {} }),
-    readOnlyReason: null,
-    clock: systemClock(),
-    log: options.log ?? silentLog(),
-  });
+  const repository = repositoryOn(store, options.log);
   let digestFrom = chainAnchor(1, 0);
   const keys: string[] = [];
   for (let i = 0; i < n; i += 1) {
