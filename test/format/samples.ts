@@ -78,7 +78,7 @@ export const anyManifest: fc.Arbitrary<Manifest> = fc
     host: words,
     command: words,
     user: fc.option(words),
-    engine_options: fc.option(fc.dictionary(fc.stringMatching(/^[a-z_]{1,20}$/), words), { nil: undefined }),
+    engine_options: fc.option(fc.dictionary(fc.stringMatching(/^[a-z][a-z_]{0,19}$/), words), { nil: undefined }),
   })
   .map(({ list, commits, last, keys, command, user, engine_options, ...rest }) =>
     sampleManifest({
