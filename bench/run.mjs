@@ -28,6 +28,10 @@ const names = [
   'growth',
 ];
 
+/** Those that --size is about. */
+const sized = ['backup', 'changed', 'in-place', 'increment', 'ping', 'foreground'];
+const usualSize = '1gb';
+
 const usage = `npm run bench -- [options]
   --only NAMES    of ${names.join(', ')}; default: all
   --size SIZE     of the data of backups: 200mb, 1gb (default), 4gb
@@ -43,7 +47,7 @@ const usage = `npm run bench -- [options]
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: names.join(',') },
-    size: { type: 'string', default: '1gb' },
+    size: { type: 'string', default: usualSize },
     rounds: { type: 'string', default: '3' },
     requests: { type: 'string', default: '200000' },
     commits: { type: 'string', default: '1000000' },
@@ -94,7 +98,7 @@ for (const name of chosen) {
   mkdirSync(options.dir, { recursive: true });
   try {
     const { run } = await import(`./cases/${name}.mjs`);
-    process.stdout.write(`${record(name, await run(options))}\n`);
+    process.stdout.write(`${record(recordedAs(name), await run(options))}\n`);
   } catch (error) {
     stopAll();
     fail(`${name}: ${error.stack}`);
@@ -103,6 +107,11 @@ for (const name of chosen) {
   }
 }
 renderResults();
+
+/** Other sizes of the data of backups are kept beside the usual one. */
+function recordedAs(name) {
+  return values.size === usualSize || !sized.includes(name) ? name : `${name}-${values.size.toLowerCase()}`;
+}
 
 function parseSize(text, name) {
   const match = /^(\d+)(kb|mb|gb)$/i.exec(text);

@@ -1,16 +1,19 @@
 /**
  * Whether time grows with the bytes and with the keys, and no faster: a full backup, a verification and a restore per byte from
- * 256 MB up to --largest, and SET through a pipeline per key from 10^5 keys up to --keys.
+ * 256 MB up to --largest, beside `cp -r` and a sync of the same bytes, there and back; SET and GET through a pipeline per key from 10^5
+ * keys up to --keys, beside a bare Node server with as many in its Map. What grows for the peer as well is the machine's.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { liveDirectory, makeData, sizeOf, withRepository } from '../backups.mjs';
 import { untilCompacted } from '../data.mjs';
-import { redisBenchmark, settle, startCairn, timed } from '../peers.mjs';
-import { goal, ratio } from '../report.mjs';
+import { redisBenchmark, settle, startBare, startCairn, timeCommand, timed } from '../peers.mjs';
+import { goal } from '../report.mjs';
 
 const smallest = 256 * 2 ** 20;
 const fewest = 100_000;
+/** What still counts as flat: the machine differs by as much from minute to minute. */
+const FLAT = 1.25;
 
 export async function run({ dir, largestBytes, keys, cold }) {
   const bytes = [];
@@ -34,16 +37,26 @@ async function perByte(dir, size, cold) {
     settle(cold);
     return (await timed(() => client.call('ADMIN.BACKUP', ...words))).ms;
   };
+  const copy = join(dir, 'copy');
+  const copied = join(dir, 'copied');
   const result = {
     bytes: stored,
     create_ms: await step('CREATE', 'FULL'),
+    cp_ms: await copySynced(liveDirectory(data), copy, cold),
     verify_ms: await step('VERIFY', '1'),
     restore_ms: await step('RESTORE', '1', 'TO', 'bench'),
+    cp_back_ms: await copySynced(copy, copied, cold),
   };
   client.disconnect();
   await server.stop();
-  for (const path of [data, repository, restores, join(dir, 'unused')]) rmSync(path, { recursive: true, force: true });
+  const made = [data, repository, restores, copy, copied, join(dir, 'unused')];
+  for (const path of made) rmSync(path, { recursive: true, force: true });
   return result;
+}
+
+async function copySynced(from, to, cold) {
+  settle(cold);
+  return (await timeCommand('sh', '-c', 'cp -r "$1" "$2" && sync -f "$2"', 'sh', from, to)).ms;
 }
 
 async function perKeyOf(dir, keys) {
@@ -60,45 +73,72 @@ async function perKeyOf(dir, keys) {
   client.disconnect();
   await server.stop();
   for (const path of [data, join(dir, 'unused')]) rmSync(path, { recursive: true, force: true });
-  return { keys, set_per_second: set.per_second, get_per_second: get.per_second, dbsize_ms: count.ms };
+  const bare = await startBare();
+  settle(false);
+  const [bareSet] = await redisBenchmark(bare.port, { ...load, tests: 'set', requests: keys });
+  const [bareGet] = await redisBenchmark(bare.port, { ...load, tests: 'get', requests: Math.min(keys, 1_000_000) });
+  await bare.stop();
+  return {
+    keys,
+    set_per_second: set.per_second,
+    get_per_second: get.per_second,
+    bare_set_per_second: bareSet.per_second,
+    bare_get_per_second: bareGet.per_second,
+    dbsize_ms: count.ms,
+  };
 }
 
 function report(bytes, perKey, parameters) {
   const perMb = (one, field) => one[field] / (one.bytes / 2 ** 20);
-  const [first, last] = [bytes[0], bytes.at(-1)];
-  const [few, many] = [perKey[0], perKey.at(-1)];
+  const grown = (field) => perMb(bytes.at(-1), field) / perMb(bytes[0], field);
+  const slower = (field) => perKey[0][field] / perKey.at(-1)[field];
+  const times = ['create_ms', 'cp_ms', 'verify_ms', 'restore_ms', 'cp_back_ms'];
+  const rates = ['set_per_second', 'bare_set_per_second', 'get_per_second', 'bare_get_per_second'];
+  const rate = (value) => `${Math.round(value).toLocaleString('en')} a second`;
   const rows = [
     ...bytes.map((one) => [
-      `${Math.round(one.bytes / 2 ** 20)} MB`,
-      ...['create_ms', 'verify_ms', 'restore_ms'].map((field) => `${perMb(one, field).toFixed(2)} ms per MB`),
+      `${Math.round(one.bytes / 2 ** 20)} MB: full backup; cp; VERIFY FULL; restore to a directory; cp back`,
+      ...times.map((field) => `${perMb(one, field).toFixed(2)} ms per MB`),
     ]),
     ...perKey.map((one) => [
-      `${one.keys.toLocaleString('en')} keys`,
-      `SET ${Math.round(one.set_per_second).toLocaleString('en')} a second`,
-      `GET ${Math.round(one.get_per_second).toLocaleString('en')} a second`,
-      `DBSIZE ${one.dbsize_ms.toFixed(1)} ms`,
+      `${one.keys.toLocaleString('en')} keys: SET; bare Node; GET; bare Node; DBSIZE`,
+      ...rates.map((field) => rate(one[field])),
+      `${one.dbsize_ms.toFixed(1)} ms`,
     ]),
   ];
+  const shown = (value) => value.toFixed(2);
   return {
     title: 'Growth',
     parameters,
-    columns: ['', 'full backup', 'VERIFY FULL', 'restore to a directory'],
+    columns: ['', '', '', '', '', ''],
     rows,
     notes: [
-      `From the smallest to the largest: create ${ratio(perMb(last, 'create_ms'), perMb(first, 'create_ms'))}, verify ` +
-        `${ratio(perMb(last, 'verify_ms'), perMb(first, 'verify_ms'))}, restore ` +
-        `${ratio(perMb(last, 'restore_ms'), perMb(first, 'restore_ms'))} times the time per byte; SET ` +
-        `${ratio(few.set_per_second, many.set_per_second)}, GET ${ratio(few.get_per_second, many.get_per_second)} times the time per key.`,
+      `Time per byte, the largest to the smallest: create ${shown(grown('create_ms'))} (cp ${shown(grown('cp_ms'))}), verify ` +
+        `${shown(grown('verify_ms'))}, restore ${shown(grown('restore_ms'))} (cp ${shown(grown('cp_back_ms'))}).`,
+      `Time per key, the most to the fewest: SET ${shown(slower('set_per_second'))} (bare Node ` +
+        `${shown(slower('bare_set_per_second'))}), GET ${shown(slower('get_per_second'))} (bare Node ` +
+        `${shown(slower('bare_get_per_second'))}).`,
     ],
     goals: [
+      goal('growth: create per byte, largest to smallest', grown('create_ms'), FLAT, 'less'),
+      goal('growth: the same beside that of cp', grown('create_ms') / grown('cp_ms'), FLAT, 'less'),
+      goal('growth: verify per byte', grown('verify_ms'), FLAT, 'less'),
+      goal('growth: restore per byte', grown('restore_ms'), FLAT, 'less'),
+      goal('growth: the same beside that of cp', grown('restore_ms') / grown('cp_back_ms'), FLAT, 'less'),
+      goal('growth: SET per key, most to fewest', slower('set_per_second'), FLAT, 'less'),
       goal(
-        'growth: create per byte, largest to smallest',
-        perMb(last, 'create_ms') / perMb(first, 'create_ms'),
-        1.25,
+        'growth: the same beside that of bare Node',
+        slower('set_per_second') / slower('bare_set_per_second'),
+        FLAT,
         'less',
       ),
-      goal('growth: verify per byte', perMb(last, 'verify_ms') / perMb(first, 'verify_ms'), 1.25, 'less'),
-      goal('growth: restore per byte', perMb(last, 'restore_ms') / perMb(first, 'restore_ms'), 1.25, 'less'),
+      goal('growth: GET per key', slower('get_per_second'), FLAT, 'less'),
+      goal(
+        'growth: the same beside that of bare Node',
+        slower('get_per_second') / slower('bare_get_per_second'),
+        FLAT,
+        'less',
+      ),
     ],
     measured: { bytes, per_key: perKey },
   };
