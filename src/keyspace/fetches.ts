@@ -26,21 +26,21 @@ export interface Residents {
 }
 
 export class Fetch implements Residents {
-  readonly resident = new Map<string, Buffer | null>();
-  /** Asked for and not yet spoiled by a write. */
-  readonly awaited = new Set<string>();
+  /** Asked for and not spoiled by a write; undefined: it has not come yet. */
+  readonly records = new Map<string, Buffer | null | undefined>();
 
   /** ahead: of the same client. */
   constructor(private readonly ahead?: ReadAhead) {}
 
   get(id: string): Buffer | null | undefined {
-    const own = this.resident.get(id);
+    const own = this.records.get(id);
     return own === undefined ? this.ahead?.residents?.get(id) : own;
   }
-}
 
-export interface KeyAhead extends KeyRef {
-  toBeWritten: boolean;
+  /** What was read of a key, unless that was written since it was asked for. */
+  arrived(id: string, record: Buffer | null): void {
+    if (this.records.has(id)) this.records.set(id, record);
+  }
 }
 
 /**
@@ -56,7 +56,7 @@ export class ReadAhead {
   withdraw: () => void = nothing;
 
   /** keys: of the client's next commands, as far as they are known. */
-  constructor(readonly keys: () => readonly KeyAhead[]) {}
+  constructor(readonly keys: () => readonly KeyRef[]) {}
 
   /** null: nothing was read ahead. */
   get residents(): Residents | null {
@@ -89,7 +89,7 @@ export interface FetchesHost {
 }
 
 export class Fetches {
-  private readonly byId = new Map<string, Set<Fetch>>();
+  private readonly byId = new Map<string, Fetch[]>();
   private readonly reads = new ReadsTogether((database, keys) => database.multiGet(keys), { calls: 3 });
   private readonly readsAhead = new ReadsTogether(
     (database, keys) => database.multiGetSome(keys, ENOUGH_AHEAD_BYTES),
@@ -105,48 +105,48 @@ export class Fetches {
   /** Makes the records of these keys resident. */
   async load(fetch: Fetch, mainKeys: readonly Buffer[]): Promise<void> {
     const { generation, openDatabase, pending, layout } = this.host;
-    const wanted = new Map<string, Buffer>();
+    const ids: string[] = [];
+    const wanted: Buffer[] = [];
     for (const mainKey of mainKeys) {
       const id = mainKey.toString('latin1');
+      if (fetch.records.has(id) || fetch.get(id) !== undefined) continue;
       // What is executed but not written is not in the database: the transaction will find it among the groups.
-      if (fetch.get(id) === undefined && pending.find(id, layout.slotOf(id)) === undefined) wanted.set(id, mainKey);
+      if (pending.find(id, layout.slotOf(id)) !== undefined) continue;
+      ids.push(id);
+      wanted.push(mainKey);
+      this.await(fetch, id);
     }
-    if (wanted.size === 0) return;
-    for (const id of wanted.keys()) this.await(fetch, id);
+    if (wanted.length === 0) return;
     let records: (Buffer | undefined)[];
     try {
-      records = await this.reads.read(openDatabase, [...wanted.values()]);
+      records = await this.reads.read(openDatabase, wanted);
     } catch (error) {
       // Another database is served: what this one has no longer matters.
       if (generation !== this.host.generation) return;
       throw error;
     }
-    let at = 0;
-    for (const id of wanted.keys()) {
-      if (fetch.awaited.has(id)) fetch.resident.set(id, records[at] ?? null);
-      at += 1;
-    }
+    for (let at = 0; at < ids.length; at += 1) fetch.arrived(ids[at] as string, records[at] ?? null);
   }
 
   /**
-   * Makes the records of the client's next commands resident, those that are on disk and can be read. current: what the command that
-   * waits asks for, which may have been read ahead.
+   * Makes the records of the client's next commands resident, those that are on disk and can be read. keys: of these. current: what the
+   * command that waits asks for, which may have been read ahead.
    */
-  async loadAhead(ahead: ReadAhead, current: readonly Buffer[]): Promise<void> {
+  async loadAhead(ahead: ReadAhead, keys: readonly KeyRef[], current: readonly Buffer[]): Promise<void> {
     const { openDatabase, pending, layout, databaseMap } = this.host;
     const fetch = ahead.begin(this);
     const upcoming = new Map<string, { mainKey: Buffer; slot: number; toBeWritten: boolean }>();
-    for (const { database, key, toBeWritten } of ahead.keys()) {
+    for (const { database, key, toBeWritten } of keys) {
       if (database >= layout.databases) continue;
       const slot = databaseMap.slotOf(database);
       const mainKey = layout.mainKey(slot, key);
-      upcoming.set(mainKey.toString('latin1'), { mainKey, slot, toBeWritten });
+      upcoming.set(mainKey.toString('latin1'), { mainKey, slot, toBeWritten: toBeWritten === true });
     }
     const kept = new Set([...upcoming.keys(), ...current.map((mainKey) => mainKey.toString('latin1'))]);
     if (this.dropOthers(fetch, kept) >= ENOUGH_OF_ONE_BYTES || ahead.spent) return;
     const wanted = new Map<string, Buffer>();
     for (const [id, { mainKey, slot, toBeWritten }] of upcoming) {
-      if (fetch.resident.has(id) || pending.find(id, slot) !== undefined) continue;
+      if (fetch.records.get(id) !== undefined || pending.find(id, slot) !== undefined) continue;
       if (!openDatabase.isCached(mainKey, toBeWritten)) wanted.set(id, mainKey);
     }
     if (wanted.size === 0) return;
@@ -162,32 +162,29 @@ export class Fetches {
       const record = at < records.length ? records[at] : null;
       at += 1;
       if (record === null) ahead.spent = true;
-      else if (fetch.awaited.has(id)) fetch.resident.set(id, record === undefined ? null : ownBytes(record));
+      else fetch.arrived(id, record === undefined ? null : ownBytes(record));
     }
   }
 
   /** What was read ahead for commands that have run. Answers how many bytes are left. */
   private dropOthers(fetch: Fetch, kept: ReadonlySet<string>): number {
     let bytes = 0;
-    for (const [id, record] of fetch.resident) {
+    for (const [id, record] of fetch.records) {
       if (kept.has(id)) bytes += record?.length ?? 0;
       else {
         this.forget(fetch, id);
-        fetch.awaited.delete(id);
-        fetch.resident.delete(id);
+        fetch.records.delete(id);
       }
     }
     return bytes;
   }
 
   private await(fetch: Fetch, id: string): void {
-    fetch.awaited.add(id);
-    let fetches = this.byId.get(id);
-    if (fetches === undefined) {
-      fetches = new Set();
-      this.byId.set(id, fetches);
-    }
-    fetches.add(fetch);
+    if (fetch.records.has(id)) return;
+    fetch.records.set(id, undefined);
+    const others = this.byId.get(id);
+    if (others === undefined) this.byId.set(id, [fetch]);
+    else others.push(fetch);
   }
 
   /** The key was written: what was read of it before does not count. */
@@ -195,10 +192,7 @@ export class Fetches {
     const fetches = this.byId.get(id);
     if (fetches === undefined) return;
     this.byId.delete(id);
-    for (const fetch of fetches) {
-      fetch.awaited.delete(id);
-      fetch.resident.delete(id);
-    }
+    for (const { records } of fetches) records.delete(id);
   }
 
   /** Anything may have changed: a flush, a failed write, another database. */
@@ -206,14 +200,17 @@ export class Fetches {
     for (const id of [...this.byId.keys()]) this.spoil(id);
   }
 
+  /** Nothing of it is resident any more. */
   end(fetch: Fetch): void {
-    for (const id of fetch.awaited) this.forget(fetch, id);
+    for (const id of fetch.records.keys()) this.forget(fetch, id);
+    fetch.records.clear();
   }
 
   private forget(fetch: Fetch, id: string): void {
     const fetches = this.byId.get(id);
-    fetches?.delete(fetch);
-    if (fetches?.size === 0) this.byId.delete(id);
+    if (fetches === undefined) return;
+    if (fetches.length > 1) fetches.splice(fetches.indexOf(fetch), 1);
+    else this.byId.delete(id);
   }
 }
 

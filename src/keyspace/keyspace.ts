@@ -15,6 +15,8 @@ export interface Outcome<T> {
 export interface KeyRef {
   database: number;
   key: Buffer;
+  /** A command asks for it because it will put it. */
+  toBeWritten?: boolean;
 }
 
 export interface Keyspace extends LivePort {

@@ -45,6 +45,9 @@ import type { ScanPage, ScanRequest, Transaction } from './transaction.js';
 import { type Durability, WalSyncer, type WalSyncerHost } from './wal-syncer.js';
 import { KeyWatch, type WatchedRecord, Watches } from './watches.js';
 
+/** After a miss, for so many transactions that miss nothing, keys are looked up before the body asks for them. */
+const MISSES_LATELY = 64;
+
 export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHost, WalSyncerHost {
   readonly cursors = new ScanCursors();
   readonly commitMark = COMMIT_MARK;
@@ -58,6 +61,7 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
   private readOnly = false;
   expiryHeld = false;
   readonly lookups = { hits: 0, misses: 0, expired: 0 };
+  private missesLately = 0;
   private begun: boolean;
   private closing: Promise<void> | null = null;
   /** Settles when the running exchange is over, null: none runs. */
@@ -137,17 +141,36 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   execute<T>(body: (tx: Transaction) => T, keys?: () => KeyRef[], ahead?: ReadAhead): Outcome<T> | Promise<Outcome<T>> {
     if (this.unavailable !== null) throw this.unavailable;
-    const outcome = this.attempt(body, ahead === undefined ? null : ahead.residents);
-    return outcome ?? this.executeFetched(body, keys, this.tx.missed as Buffer, ahead);
+    const known = this.missesLately > 0 && keys !== undefined ? this.within(keys()) : null;
+    const outcome = this.attempt(body, ahead === undefined ? null : ahead.residents, known);
+    if (outcome !== null) {
+      if (this.missesLately > 0) this.missesLately--;
+      return outcome;
+    }
+    this.missesLately = MISSES_LATELY;
+    return this.executeFetched(body, known ?? this.within(keys?.() ?? []), this.tx.missed as Buffer, ahead);
   }
 
-  /** null: a key has to be fetched first, `tx.missed` is it. */
-  private attempt<B extends Transaction, T>(body: (tx: B) => T, resident: Residents | null): Outcome<T> | null {
+  /** The keys that there can be: others have an error coming from their command. */
+  private within(keys: KeyRef[]): KeyRef[] {
+    const { databases } = this.layout;
+    return keys.every(({ database }) => database < databases)
+      ? keys
+      : keys.filter(({ database }) => database < databases);
+  }
+
+  /** null: a key has to be fetched first, `tx.missed` is it. known: what the body will ask for, where it is to be looked up before. */
+  private attempt<B extends Transaction, T>(
+    body: (tx: B) => T,
+    resident: Residents | null,
+    known: readonly KeyRef[] | null,
+  ): Outcome<T> | null {
     const { tx } = this;
     assert(!tx.active, 'a transaction was begun inside another one');
     tx.begin(resident);
     let value: T;
     try {
+      if (known?.length === 1 && tx.lacks(known[0] as KeyRef)) return null;
       value = body(tx as unknown as B);
     } catch (error) {
       if (tx.missed !== null) return null;
@@ -165,38 +188,47 @@ export class LiveKeyspace implements Keyspace, View, GroupWriterHost, ExpirerHos
 
   private async executeFetched<T>(
     body: (tx: Transaction) => T,
-    keys: (() => KeyRef[]) | undefined,
+    keys: readonly KeyRef[],
     missed: Buffer,
     ahead: ReadAhead | undefined,
   ): Promise<Outcome<T>> {
     const fetch = new Fetch(ahead);
     try {
-      const { layout } = this;
-      const known = (keys?.() ?? []).filter(({ database }) => database < layout.databases);
-      let wanted = [
-        missed,
-        ...known.map(({ database, key }) => layout.mainKey(this.databaseMap.slotOf(database), key)),
-      ];
-      let loadingAhead = ahead === undefined ? null : this.fetches.loadAhead(ahead, wanted);
+      let wanted = [missed];
+      // A single one is what was missed.
+      if (keys.length > 1) for (const { database, key } of keys) wanted.push(this.mainKeyOf(database, key));
+      const upcoming = ahead?.keys() ?? [];
+      let loadingAhead =
+        ahead === undefined || upcoming.length === 0 ? null : this.fetches.loadAhead(ahead, upcoming, wanted);
       for (;;) {
         const { generation } = this;
-        // Both end: a read ahead that ran on could meet the next one, and what was written between the two.
-        const loading = this.fetches.load(fetch, wanted).finally(() => ahead?.withdraw());
-        const loads = await Promise.allSettled([loading, loadingAhead]);
-        for (const load of loads) if (load.status === 'rejected') throw load.reason;
+        if (loadingAhead === null) await this.fetches.load(fetch, wanted);
+        else await this.loadBoth(fetch, wanted, loadingAhead, ahead as ReadAhead);
         loadingAhead = null;
         if (this.unavailable !== null) {
           ahead?.end();
           await this.becomeAvailable();
         }
         // Another database: what was missed there may be in memory here, and keys may be laid out otherwise.
-        if (generation !== this.generation) fetch.resident.clear();
-        const outcome = this.attempt(body, fetch);
+        if (generation !== this.generation) this.fetches.end(fetch);
+        const outcome = this.attempt(body, fetch, null);
         if (outcome !== null) return outcome;
         wanted = [this.tx.missed as Buffer];
       }
     } finally {
       this.fetches.end(fetch);
+    }
+  }
+
+  private mainKeyOf(database: number, key: Buffer): Buffer {
+    return this.layout.mainKey(this.databaseMap.slotOf(database), key);
+  }
+
+  /** Both end: a read ahead that ran on could meet the next one, and what was written between the two. */
+  private async loadBoth(fetch: Fetch, wanted: Buffer[], loadingAhead: Promise<void>, ahead: ReadAhead): Promise<void> {
+    const loading = this.fetches.load(fetch, wanted).finally(() => ahead.withdraw());
+    for (const load of await Promise.allSettled([loading, loadingAhead])) {
+      if (load.status === 'rejected') throw load.reason;
     }
   }
 

@@ -11,6 +11,7 @@ import { type Database, NO_PREFIX } from '../engine/types.js';
 import type { CommitClock } from './commit-clock.js';
 import type { DatabaseMap } from './database-map.js';
 import type { Residents } from './fetches.js';
+import type { KeyRef } from './keyspace.js';
 import type { Layout } from './layout.js';
 import { collectLayer, ScanMerge } from './scan.js';
 import type { ScanPage, ScanRequest, Transaction, Value } from './transaction.js';
@@ -133,6 +134,16 @@ export class LiveTransaction implements Transaction {
     const record = this.current(this.slotOf(database), key);
     if (this.counting) this.countLookup(record !== null);
     return record === null ? undefined : this.view.layout.decode(record);
+  }
+
+  /**
+   * Whether the key has to be fetched: looked up before anything else is done, which a read of it then takes over. Without this, what
+   * stops the body is an exception, and V8 never compiles what always ends in one.
+   */
+  lacks({ database, key, toBeWritten }: KeyRef): boolean {
+    this.identify(this.slotOf(database), key);
+    this.lastBase = this.lookup(toBeWritten === true);
+    return this.lastBase === undefined;
   }
 
   storedBytes(database: number, key: Buffer): number | undefined {
@@ -308,10 +319,12 @@ export class LiveTransaction implements Transaction {
   private base(toBeWritten = false): Buffer | null {
     if ((this.flushed & (1 << this.lastSlot)) !== 0) return null;
     if (this.lastBase === undefined) this.lastBase = this.lookup(toBeWritten);
+    if (this.lastBase === undefined) throw MISS;
     return this.lastBase;
   }
 
-  private lookup(toBeWritten: boolean): Buffer | null {
+  /** undefined: missed. */
+  private lookup(toBeWritten: boolean): Buffer | null | undefined {
     const { pending } = this.view;
     if (pending.length > 0) {
       const id = this.lastId;
@@ -327,7 +340,7 @@ export class LiveTransaction implements Transaction {
     if (cached === undefined) return null;
     if (cached !== null) return cached;
     this.missed = this.lastMainKey;
-    throw MISS;
+    return undefined;
   }
 
   private see(group: WriteGroup): void {

@@ -46,5 +46,6 @@ export class DataCall {
 }
 
 function keyRefs(spec: CommandSpec, argv: Buffer[], database: number): KeyRef[] {
-  return spec.keyIndexes(argv).map((at) => ({ database, key: argv[at] as Buffer }));
+  const toBeWritten = spec.flags.has('write');
+  return spec.keyIndexes(argv).map((at) => ({ database, key: argv[at] as Buffer, toBeWritten }));
 }

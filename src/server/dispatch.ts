@@ -17,8 +17,7 @@ import { isServed } from '../commands/served.js';
 import type { CommandCount, QueuedCommand, QueuedTransaction, Session } from '../commands/session.js';
 import { type CommandSpec, find, lookup, resolve } from '../commands/spec.js';
 import { exec, executeQueue, queue } from '../commands/transactions.js';
-import type { KeyAhead } from '../keyspace/fetches.js';
-import type { Outcome } from '../keyspace/keyspace.js';
+import type { KeyRef, Outcome } from '../keyspace/keyspace.js';
 import { OK, QUEUED, type Reply } from '../resp/reply.js';
 import { type AuditRule, AuditTrail, auditRule } from './audit-trail.js';
 import type { Connection } from './connection.js';
@@ -146,9 +145,9 @@ export class Dispatcher {
   }
 
   /** Keys of the requests that came together with the one that runs, up to the first that is no plain command about data. */
-  keysAhead(connection: Connection): KeyAhead[] {
+  keysAhead(connection: Connection): KeyRef[] {
     const { database } = connection.session;
-    const keys: KeyAhead[] = [];
+    const keys: KeyRef[] = [];
     for (const argv of connection.upcoming(MOST_AHEAD)) {
       const entry = this.find(argv);
       if (entry === null || entry.command.kind !== 'data') break;

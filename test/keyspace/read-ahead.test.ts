@@ -1,6 +1,6 @@
 /** What a client's next commands ask for is read with what its current one misses, and is never older than what was written since. */
 import t from 'tap';
-import { type KeyAhead, ReadAhead } from '../../src/keyspace/fetches.js';
+import { ReadAhead } from '../../src/keyspace/fetches.js';
 import type { Keyspace, Outcome } from '../../src/keyspace/keyspace.js';
 import { bytes, commit, gate, get, type Opened, open, remove, set, until } from './harness.js';
 
@@ -47,7 +47,7 @@ async function cold(path: string, keys: readonly string[]): Promise<Cold> {
 }
 
 const ahead = (...keys: string[]): ReadAhead =>
-  new ReadAhead(() => keys.map((key): KeyAhead => ({ database: 0, key: bytes(key), toBeWritten: false })));
+  new ReadAhead(() => keys.map((key) => ({ database: 0, key: bytes(key), toBeWritten: false })));
 
 const read = (keyspace: Keyspace, key: string, with_?: ReadAhead): unknown =>
   keyspace.execute((tx) => tx.get(0, bytes(key))?.bytes.toString() ?? null, undefined, with_);
