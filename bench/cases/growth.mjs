@@ -1,7 +1,8 @@
 /**
  * Whether time grows with the bytes and with the keys, and no faster: a full backup, a verification and a restore per byte from
  * 256 MB up to --largest, beside `cp -r` and a sync of the same bytes, there and back; SET and GET through a pipeline per key from 10^5
- * keys up to --keys, beside a bare Node server with as many in its Map. What grows for the peer as well is the machine's.
+ * keys up to --keys, with a cache that holds them (the case `cold` is about others), beside a bare Node server with as many in its Map.
+ * What grows for the peer as well is the machine's.
  */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -62,7 +63,7 @@ async function copySynced(from, to, cold) {
 async function perKeyOf(dir, keys) {
   process.stderr.write(`bench: growth: ${keys} keys\n`);
   const data = join(dir, `keys-${keys}`);
-  const server = await startCairn(data, withRepository(join(dir, 'unused')));
+  const server = await startCairn(data, [...withRepository(join(dir, 'unused')), '--set', 'cache_size=4gb']);
   const load = { pipeline: 16, keySpace: keys, valueBytes: 100 };
   settle(false);
   const [set] = await redisBenchmark(server.port, { ...load, tests: 'set', requests: keys });
