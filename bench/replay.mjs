@@ -99,6 +99,7 @@ const contenders = {
   'C++ loop': reference,
   'replay, as served': (area) => replay(area, {}),
   'replay, load': (area) => replay(area, { load: true }),
+  'replay, load, 2 flushes': (area) => replay(area, { load: true, writeBufferBytes: 14 << 20, flushThreads: 2 }),
   'replay, load, sha256': (area) => replay(area, { load: true, fileChecksum: 'sha256' }),
 };
 

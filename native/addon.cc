@@ -36,6 +36,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("sendToSockets", Napi::Function::New(env, cairn::SendToSockets));
   exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));
   exports.Set("unlockFile", Napi::Function::New(env, cairn::UnlockFile));
+  exports.Set("sha256", Napi::Function::New(env, cairn::HashBytes));
   exports.Set("crc32c", Napi::Function::New(env, cairn::Crc32c));
   exports.Set("verifyRecords", Napi::Function::New(env, cairn::VerifyRecords));
   exports.Set("exiting", Napi::Function::New(env, Exiting));

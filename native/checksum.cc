@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "crc32c.h"
+#include "database.h"
 #include "operations.h"
 
 namespace cairn {
@@ -52,7 +53,50 @@ class Sha256Factory : public rocksdb::FileChecksumGenFactory {
   const char* Name() const override { return "cairn-sha256-factory"; }
 };
 
+// The Buffer is referenced, not copied, until the promise settles.
+class Sha256Worker : public Worker {
+ public:
+  explicit Sha256Worker(const Napi::CallbackInfo& info)
+      : Worker(nullptr),
+        bytes_(BytesOf(info[0])),
+        env_(info.Env()),
+        environment_(info.Env().GetInstanceData<AddonData>()->environment) {
+    napi_create_reference(env_, info[0], 1, &buffer_);
+  }
+
+ protected:
+  rocksdb::Status Execute() override {
+    if (!environment_->BeginRun()) return Closed();
+    Sha256Generator generator;
+    for (size_t at = 0; at < bytes_.size() && !environment_->stopping.load(); at += kPieceBytes) {
+      generator.Update(bytes_.data() + at, std::min(kPieceBytes, bytes_.size() - at));
+    }
+    generator.Finalize();
+    digest_ = generator.GetChecksum();
+    const bool is_stopping = environment_->stopping.load();
+    environment_->EndRun();
+    if (is_stopping) return Closed();
+    return digest_.size() > 1 ? rocksdb::Status::OK() : rocksdb::Status::Aborted("SHA-256 failed");
+  }
+
+  Napi::Value Result(Napi::Env env) override { return ToBuffer(env, std::move(digest_)); }
+  void Finished() override { napi_delete_reference(env_, buffer_); }
+
+ private:
+  static constexpr size_t kPieceBytes = 1 << 20;
+
+  const rocksdb::Slice bytes_;
+  const napi_env env_;
+  const std::shared_ptr<Environment> environment_;
+  napi_ref buffer_ = nullptr;
+  std::string digest_;
+};
+
 }  // namespace
+
+Napi::Value HashBytes(const Napi::CallbackInfo& info) {
+  return Worker::Queue(info.Env(), std::make_unique<Sha256Worker>(info));
+}
 
 std::shared_ptr<rocksdb::FileChecksumGenFactory> NewSha256Factory() {
   return std::make_shared<Sha256Factory>();

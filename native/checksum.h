@@ -13,6 +13,9 @@ constexpr char kSha256Name[] = "cairn-sha256";
 
 std::shared_ptr<rocksdb::FileChecksumGenFactory> NewSha256Factory();
 
+// sha256(buffer): a promise of its SHA-256.
+Napi::Value HashBytes(const Napi::CallbackInfo& info);
+
 // crc32c(buffer, start, end)
 Napi::Value Crc32c(const Napi::CallbackInfo& info);
 

@@ -32,6 +32,8 @@ std::string Text(const Napi::Object& object, const char* name) {
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
 }
 
+constexpr int kLoadedTables = 19;
+
 rocksdb::BlockBasedTableOptions TableOptions(const Napi::Object& object) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
@@ -87,13 +89,19 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
   // Whether a new key is there already is asked before it is written: mostly answered without a search in the memtable.
   options.memtable_whole_key_filtering = true;
   options.memtable_prefix_bloom_size_ratio = 0.05;
+  options.max_background_jobs = static_cast<int>(Number(object, "maxBackgroundJobs", 2));
   if (Flag(object, "load", false)) {
     options.memtable_factory = MakeLoadMemTable();
     options.allow_concurrent_memtable_write = false;
     options.memtable_whole_key_filtering = false;
     options.memtable_prefix_bloom_size_ratio = 0;
+    // Sorting and writing out takes longer than gathering: several threads do it, while one more memtable is filled.
+    options.max_background_flushes = static_cast<int>(Number(object, "flushThreads", 1));
+    options.max_background_compactions = 1;
+    options.max_write_buffer_number = options.max_background_flushes + 1;
+    // Whoever loads sees to it that there are fewer tables in the end than make writes wait (20): what opens it next rearranges them.
+    options.level0_file_num_compaction_trigger = kLoadedTables;
   }
-  options.max_background_jobs = static_cast<int>(Number(object, "maxBackgroundJobs", 2));
   // A secondary has to hold what its primary may remove.
   options.max_open_files = request.mode == OpenMode::kSecondary ? -1 : OpenTables();
   options.compression = rocksdb::kSnappyCompression;

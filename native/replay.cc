@@ -1,9 +1,15 @@
 // Applying the records of a segment to a database, and checking them without one.
 //
 // Bodies are joined into batches of about batch_bytes and written past the WAL: one commit at a time costs about a
-// fifth more. The database is nobody else's meanwhile, and must stand exactly where the records begin; after every
-// write its last sequence must be the records'.
+// fifth more. While one batch is written another thread checks the records of the next. The database is nobody else's meanwhile, and
+// must stand exactly where the records begin; after every write its last sequence must be the records'.
 #include <rocksdb/write_batch.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <system_error>
+#include <thread>
 
 #include "batch-walk.h"
 #include "commits.h"
@@ -107,39 +113,106 @@ class ReplayWorker : public RecordsWorker {
 
   rocksdb::Status Execute() override {
     rocksdb::Status status = Stands(cursor_.sequence());
-    bool taken = true;
-    while (status.ok() && taken) {
-      if (handle()->stopping.load()) return Closed();
-      status = Fill(&taken);
-      if (status.ok() && count_ > 0) status = Write();
+    if (!status.ok()) return status;
+    std::thread checking;
+    try {
+      checking = std::thread(&ReplayWorker::Check, this);
+    } catch (const std::system_error& error) {
+      return rocksdb::Status::Aborted(std::string("no thread could be started: ") + error.what());
+    }
+    try {
+      status = WriteChecked();
+    } catch (const std::exception& error) {
+      status = rocksdb::Status::Aborted(error.what());
+    }
+    Abandon();
+    checking.join();
+    return status.ok() ? check_status_ : status;
+  }
+
+ private:
+  struct Batch {
+    std::string rep;
+    uint32_t count = 0;
+    uint64_t last_sequence = 0;
+  };
+
+  rocksdb::Status WriteChecked() {
+    rocksdb::Status status;
+    while (status.ok()) {
+      std::optional<Batch> batch = TakeChecked();
+      if (!batch.has_value()) break;
+      status = handle()->stopping.load() ? Closed() : Write(std::move(*batch));
     }
     return status;
   }
 
- private:
-  // Joins commits into rep_. *taken false: there are no more.
-  rocksdb::Status Fill(bool* taken) {
-    rep_.clear();
-    rep_.reserve(kBatchHeaderBytes + batch_bytes_ + batch_bytes_ / 4);
-    rep_.assign(kBatchHeaderBytes, '\0');
-    count_ = 0;
+  // On its own thread: every record, in order, until there are no more, one is wrong, or nobody wants them. What it leaves in cursor_ and
+  // check_status_ is for after its end.
+  void Check() {
+    bool taken = true;
+    while (taken) {
+      Batch batch;
+      try {
+        check_status_ = Fill(&batch, &taken);
+      } catch (const std::exception& error) {
+        check_status_ = rocksdb::Status::Aborted(error.what());
+      }
+      if (!check_status_.ok() || (batch.count > 0 && !HandOver(std::move(batch)))) break;
+    }
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_checked_ = true;
+    changed_.notify_one();
+  }
+
+  // Joins commits. *taken false: there are no more.
+  rocksdb::Status Fill(Batch* batch, bool* taken) {
+    batch->rep.reserve(kBatchHeaderBytes + batch_bytes_ + batch_bytes_ / 4);
+    batch->rep.assign(kBatchHeaderBytes, '\0');
     Record record;
     do {
       const rocksdb::Status status = cursor_.Next(&record, taken);
       if (!status.ok() || !*taken) return status;
-      rep_.append(record.body.data(), record.body.size());
-      count_ += record.count;
-    } while (rep_.size() < batch_bytes_);
+      batch->rep.append(record.body.data(), record.body.size());
+      batch->count += record.count;
+      batch->last_sequence = cursor_.sequence();
+    } while (batch->rep.size() < batch_bytes_);
     return rocksdb::Status::OK();
   }
 
-  rocksdb::Status Write() {
-    for (size_t i = 0; i < 4; i++) rep_[8 + i] = static_cast<char>(count_ >> 8 * i);
-    rocksdb::WriteBatch batch(std::move(rep_));
+  // false: nobody wants it.
+  bool HandOver(Batch batch) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return !checked_.has_value() || is_abandoned_; });
+    if (is_abandoned_) return false;
+    checked_ = std::move(batch);
+    changed_.notify_one();
+    return true;
+  }
+
+  // Nothing: all are taken.
+  std::optional<Batch> TakeChecked() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    changed_.wait(lock, [this] { return checked_.has_value() || is_checked_; });
+    std::optional<Batch> batch = std::move(checked_);
+    checked_.reset();
+    changed_.notify_one();
+    return batch;
+  }
+
+  void Abandon() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    is_abandoned_ = true;
+    changed_.notify_one();
+  }
+
+  rocksdb::Status Write(Batch checked) {
+    for (size_t i = 0; i < 4; i++) checked.rep[8 + i] = static_cast<char>(checked.count >> 8 * i);
+    rocksdb::WriteBatch batch(std::move(checked.rep));
     rocksdb::WriteOptions options;
     options.disableWAL = true;
     const rocksdb::Status status = db()->Write(options, &batch);
-    return status.ok() ? Stands(cursor_.sequence()) : status;
+    return status.ok() ? Stands(checked.last_sequence) : status;
   }
 
   rocksdb::Status Stands(uint64_t expected) const {
@@ -149,9 +222,13 @@ class ReplayWorker : public RecordsWorker {
                                             " actual=" + std::to_string(actual));
   }
 
-  size_t batch_bytes_;
-  std::string rep_;
-  uint32_t count_ = 0;
+  const size_t batch_bytes_;
+  rocksdb::Status check_status_;
+  std::mutex mutex_;  // guards the rest
+  std::condition_variable changed_;
+  std::optional<Batch> checked_;
+  bool is_checked_ = false;
+  bool is_abandoned_ = false;
 };
 
 }  // namespace

@@ -34,6 +34,10 @@ export interface MaterialiseContext {
 }
 
 const COPIES_AT_ONCE = 2;
+/** Into about how many tables commits are replayed. */
+const TABLES = 16;
+const SMALLEST_BUFFER = 8 << 20;
+const LARGEST_BUFFER = 64 << 20;
 
 /** Everything that can be known without reading the bytes: all missing and misshapen objects at once, and the space. */
 export async function checkSource(
@@ -75,8 +79,10 @@ export async function materialise(
     await faultPoint('files-staged');
     operation.checkpoint();
     operation.phase = 'replay';
-    const load = source.steps.length > 0;
-    const database = await openStaged(context, source, path, { walTtlSeconds: 0, load });
+    const database = await openStaged(context, source, path, {
+      walTtlSeconds: 0,
+      ...(source.steps.length === 0 ? {} : loadOptions(replayBytes(source), options.gentle === true)),
+    });
     try {
       await replaySteps(context.repository, database, source, operation);
       await database.flush();
@@ -150,6 +156,15 @@ async function copyFiles(
     verdict,
   }));
   throw error;
+}
+
+/**
+ * Small buffers take less memory, and are sorted within the processor's caches; but each becomes a table of level 0, and of these a
+ * database that is opened takes about twenty before its writes wait for it to rearrange them.
+ */
+function loadOptions(bytes: number, gentle: boolean): OpenOptions {
+  const writeBufferBytes = Math.min(LARGEST_BUFFER, Math.max(SMALLEST_BUFFER, Math.ceil(bytes / TABLES)));
+  return { load: true, valueCacheBytes: 0, writeBufferBytes, flushThreads: gentle ? 1 : 2 };
 }
 
 async function openStaged(

@@ -4,10 +4,8 @@
  *
  * A segment that is not what it should be is BACKUPCORRUPT and names the object; one that is gone BACKUPINCOMPLETE.
  */
-import { createHash, webcrypto } from 'node:crypto';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CairnError } from '../base/errors.js';
-import { verifyRecords } from '../engine/index.js';
+import { sha256InPool, verifyRecords } from '../engine/index.js';
 import type { FramedCommits, RecordProgress } from '../engine/types.js';
 import {
   decodeSegmentFooter,
@@ -27,8 +25,6 @@ import { type Store, StoreObjectMissing } from '../storage/store.js';
 
 /** Above what one commit of the largest request can make, below what one Buffer can hold. */
 export const MAX_SEGMENT_BYTES = 2 ** 31 - 1;
-const POOL_HASH_BYTES = 32 << 20;
-const PIECE_BYTES = 4 << 20;
 
 /** A whole segment in memory: frame, index and SHA-256 are proven, its records are not yet. */
 export interface OpenSegment {
@@ -190,15 +186,4 @@ export function damagedSegment(key: string, cause: Error): CairnError {
     details: { key },
     cause,
   });
-}
-
-/** Off the event loop; the pool takes a copy, so that what is larger is hashed in pieces, with the loop served in between. */
-async function sha256InPool(bytes: Buffer): Promise<Buffer> {
-  if (bytes.length <= POOL_HASH_BYTES) return Buffer.from(await webcrypto.subtle.digest('SHA-256', bytes));
-  const hash = createHash('sha256');
-  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
-    hash.update(bytes.subarray(at, at + PIECE_BYTES));
-    await nextTurn();
-  }
-  return hash.digest();
 }

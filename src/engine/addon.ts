@@ -115,6 +115,7 @@ export interface NativeOpenOptions {
   fileChecksum?: string;
   paranoidChecks?: boolean;
   load?: boolean;
+  flushThreads?: number;
   stopAtTornTail?: boolean;
 }
 
@@ -166,6 +167,8 @@ export interface Addon {
   lockFile(path: string): unknown;
   crc32c(bytes: Buffer, start: number, end: number): number;
   unlockFile(lock: unknown): void;
+  /** In the pool, without a copy: the Buffer must not be changed meanwhile. */
+  sha256(bytes: Buffer): Promise<Buffer>;
   verifyRecords(...range: NativeRange): Promise<RecordProgress>;
   /** Waits for what is in the pool, then closes every database that this thread has open. */
   exiting(): void;

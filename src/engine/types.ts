@@ -17,6 +17,8 @@ export interface OpenOptions {
   paranoidChecks?: boolean;
   /** For replayRecords: a memtable that takes records fastest. Nothing should be read until it is opened again. */
   load?: boolean;
+  /** With `load`: how many threads write out what was gathered, each a write buffer; one more is being filled. Default: 1. */
+  flushThreads?: number;
 }
 
 /** One file of getLiveFilesStorageInfo. */

@@ -73,10 +73,11 @@ t.test('replayed on a copy of its base, any history gives the same content, sequ
     delta: fc.array(group, { minLength: 1, maxLength: 8 }),
     batchBytes: fc.constantFrom(1, 60, 1 << 20),
     load: fc.boolean(),
+    flushThreads: fc.constantFrom(1, 2),
     stop: fc.nat(),
   });
   await fc.assert(
-    fc.asyncProperty(history, async ({ base, delta, batchBytes, load, stop }) => {
+    fc.asyncProperty(history, async ({ base, delta, batchBytes, load, flushThreads, stop }) => {
       const db = await database(t, FOREVER);
       const model = new Model();
       const states: [string, string][][] = [];
@@ -107,7 +108,7 @@ t.test('replayed on a copy of its base, any history gives the same content, sequ
       const at = stop % (states.length + 1);
       const records = parseRecords(framed.records, framed.digestFrom);
       const stopAfterSequence = at === 0 ? from : (records[at - 1] as TestRecord).lastSequence;
-      const target = await reopen(t, copy, { load });
+      const target = await reopen(t, copy, { load, flushThreads });
       const range = { timeline: TIMELINE, digest: framed.digestFrom, expectedSequence: from };
       const half = await replayRecords(target, framed.records, { ...range, stopAfterSequence, batchBytes });
       t.match(half, { commits: at, sequence: stopAfterSequence });
@@ -140,14 +141,36 @@ t.test('opened for loading, a database takes many memtables of changes', async (
     await db.write(batch.finish());
   }
   const framed = await framedFrom(db, 0);
-  const target = await database(t, { load: true, writeBufferBytes: 64 << 10 });
-  const range = { timeline: TIMELINE, digest: anchor(), expectedSequence: 0, expectedDigest: framed.digest };
-  t.match(await replayRecords(target, framed.records, { ...range, batchBytes: 1 << 16 }), { commits: 8 });
-  await target.flush();
-  await target.close();
-  const again = await reopen(t, target.path);
-  t.equal(again.latestSequence(), db.latestSequence());
-  t.same(await scan(again), await scan(db));
+  for (const flushThreads of [1, 2, 3]) {
+    const target = await database(t, { load: true, writeBufferBytes: 64 << 10, flushThreads });
+    const range = { timeline: TIMELINE, digest: anchor(), expectedSequence: 0, expectedDigest: framed.digest };
+    t.match(await replayRecords(target, framed.records, { ...range, batchBytes: 1 << 16 }), { commits: 8 });
+    await target.flush();
+    await target.close();
+    const again = await reopen(t, target.path);
+    t.equal(again.latestSequence(), db.latestSequence());
+    t.same(await scan(again), await scan(db));
+    await again.close();
+  }
+});
+
+t.test('of many batches, those before a record that is wrong are applied, and none behind it', async (t) => {
+  const db = await database(t, FOREVER);
+  for (let n = 0; n < 40; n++) {
+    await writeGroup(db, [{ timeUs: START_US + n, changes: [{ put: [`k${n}`, `${n}`] }] as Change[] }]);
+  }
+  const framed = await framedFrom(db, 0);
+  const records = parseRecords(framed.records, anchor());
+  for (const wrong of [0, 1, 20, 39]) {
+    const damaged = Buffer.from(framed.records);
+    const { offset, lastSequence } = records[wrong] as TestRecord;
+    damaged.writeUInt8((damaged[offset + 30] as number) ^ 1, offset + 30);
+    const target = await database(t, { load: true });
+    const range = { timeline: TIMELINE, digest: anchor(), expectedSequence: 0, batchBytes: 1 };
+    await t.rejects(replayRecords(target, damaged, range), { code: 'BACKUPCORRUPT', details: { offset } });
+    t.ok(target.latestSequence() < lastSequence, `nothing of record ${wrong}`);
+    await target.close();
+  }
 });
 
 t.test('a replay stops at every commit and every time, with the digest of that moment', async (t) => {
