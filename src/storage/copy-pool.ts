@@ -174,9 +174,9 @@ function eventLoopLoad(workers: number): () => number {
   };
 }
 
-/** Percent of the time of its work for which a gentle copy rests: none while the event loop has time; it never gets less than a tenth. */
+/** Percent of the time of its work for which a gentle copy rests: none while the event loop has time; it never gets less than a twentieth. */
 function restPercent(load: number): number {
-  return Math.round(900 * Math.min(1, Math.max(0, (load - 0.25) / 0.5)));
+  return Math.round(1900 * Math.min(1, Math.max(0, (load - 0.25) / 0.35)));
 }
 
 function tell(job: Job): void {

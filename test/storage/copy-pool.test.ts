@@ -94,9 +94,9 @@ t.test('a gentle copy rests while the event loop is busy, and any other does not
   );
   const rests = () => controls.map((control) => Number(Atomics.load(control, COPY_REST)));
   const until = (rest: number) => waitFor(() => rests()[0] === rest, { what: `${rest} percent of rest` });
-  await until(900);
+  await until(1900);
   load = 0.5;
-  await until(450);
+  await until(1357);
   t.equal(rests()[1], 0);
   load = 0.2;
   await until(0);
@@ -119,7 +119,7 @@ t.test('what is not gentle goes before what is, and nobody rests while it waits'
     pool.copy({ sourcePath, sizeBytes: null, targetPath: null }, { gentle });
   const jobs = [start('first', true), start('second', true)];
   const rest = () => Number(Atomics.load(controls[0] as BigInt64Array, COPY_REST));
-  await waitFor(() => rest() === 900, { what: 'rest' });
+  await waitFor(() => rest() === 1900, { what: 'rest' });
   jobs.push(start('urgent', false));
   await waitFor(() => rest() === 0, { what: 'the end of the rest' });
   for (let ended = 0; ended < 3; ended++) {
