@@ -66,16 +66,15 @@ class Sha256Worker : public Worker {
 
  protected:
   rocksdb::Status Execute() override {
-    if (!environment_->BeginRun()) return Closed();
+    const EnvironmentRun run(environment_.get());
+    if (!run.has_begun()) return Closed();
     Sha256Generator generator;
     for (size_t at = 0; at < bytes_.size() && !environment_->stopping.load(); at += kPieceBytes) {
       generator.Update(bytes_.data() + at, std::min(kPieceBytes, bytes_.size() - at));
     }
     generator.Finalize();
     digest_ = generator.GetChecksum();
-    const bool is_stopping = environment_->stopping.load();
-    environment_->EndRun();
-    if (is_stopping) return Closed();
+    if (environment_->stopping.load()) return Closed();
     return digest_.size() > 1 ? rocksdb::Status::OK() : rocksdb::Status::Aborted("SHA-256 failed");
   }
 

@@ -77,6 +77,22 @@ class Environment {
   std::set<std::unique_ptr<rocksdb::DB>*> opened_;
 };
 
+// BeginRun, and EndRun on every way out.
+class EnvironmentRun {
+ public:
+  explicit EnvironmentRun(Environment* environment) : environment_(environment->BeginRun() ? environment : nullptr) {}
+  ~EnvironmentRun() {
+    if (environment_ != nullptr) environment_->EndRun();
+  }
+  EnvironmentRun(const EnvironmentRun&) = delete;
+  EnvironmentRun& operator=(const EnvironmentRun&) = delete;
+
+  bool has_begun() const { return environment_ != nullptr; }
+
+ private:
+  Environment* const environment_;
+};
+
 class Handle {
  public:
   Handle(std::shared_ptr<Environment> environment, std::unique_ptr<rocksdb::DB> db);

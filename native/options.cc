@@ -32,8 +32,6 @@ std::string Text(const Napi::Object& object, const char* name) {
   return value.IsString() ? value.As<Napi::String>().Utf8Value() : std::string();
 }
 
-constexpr int kLoadedTables = 19;
-
 rocksdb::BlockBasedTableOptions TableOptions(const Napi::Object& object) {
   rocksdb::BlockBasedTableOptions table;
   table.format_version = 5;
@@ -99,8 +97,11 @@ OpenRequest ReadOpenRequest(const Napi::Object& object) {
     options.max_background_flushes = static_cast<int>(Number(object, "flushThreads", 1));
     options.max_background_compactions = 1;
     options.max_write_buffer_number = options.max_background_flushes + 1;
-    // Whoever loads sees to it that there are fewer tables in the end than make writes wait (20): what opens it next rearranges them.
-    options.level0_file_num_compaction_trigger = kLoadedTables;
+    if (Flag(object, "deferCompaction", false)) {
+      // For whoever knows that fewer tables come of it: rearranging them takes a core, and is done by what opens it next.
+      options.level0_file_num_compaction_trigger = 16;
+      options.level0_slowdown_writes_trigger = 28;
+    }
   }
   // A secondary has to hold what its primary may remove.
   options.max_open_files = request.mode == OpenMode::kSecondary ? -1 : OpenTables();

@@ -79,10 +79,8 @@ class VerifyWorker : public RecordsWorker {
 
  protected:
   rocksdb::Status Execute() override {
-    if (!environment_->BeginRun()) return Closed();
-    const rocksdb::Status status = Verify();
-    environment_->EndRun();
-    return status;
+    const EnvironmentRun run(environment_.get());
+    return run.has_begun() ? Verify() : Closed();
   }
 
  private:
@@ -117,16 +115,17 @@ class ReplayWorker : public RecordsWorker {
     std::thread checking;
     try {
       checking = std::thread(&ReplayWorker::Check, this);
-    } catch (const std::system_error& error) {
-      return rocksdb::Status::Aborted(std::string("no thread could be started: ") + error.what());
+    } catch (const std::system_error&) {
+      // No more threads for this process: one after the other then.
     }
+    is_beside_ = checking.joinable();
     try {
       status = WriteChecked();
     } catch (const std::exception& error) {
       status = rocksdb::Status::Aborted(error.what());
     }
     Abandon();
-    checking.join();
+    if (is_beside_) checking.join();
     return status.ok() ? check_status_ : status;
   }
 
@@ -140,7 +139,7 @@ class ReplayWorker : public RecordsWorker {
   rocksdb::Status WriteChecked() {
     rocksdb::Status status;
     while (status.ok()) {
-      std::optional<Batch> batch = TakeChecked();
+      std::optional<Batch> batch = is_beside_ ? TakeChecked() : CheckNext();
       if (!batch.has_value()) break;
       status = handle()->stopping.load() ? Closed() : Write(std::move(*batch));
     }
@@ -150,19 +149,26 @@ class ReplayWorker : public RecordsWorker {
   // On its own thread: every record, in order, until there are no more, one is wrong, or nobody wants them. What it leaves in cursor_ and
   // check_status_ is for after its end.
   void Check() {
-    bool taken = true;
-    while (taken) {
-      Batch batch;
-      try {
-        check_status_ = Fill(&batch, &taken);
-      } catch (const std::exception& error) {
-        check_status_ = rocksdb::Status::Aborted(error.what());
-      }
-      if (!check_status_.ok() || (batch.count > 0 && !HandOver(std::move(batch)))) break;
+    for (std::optional<Batch> batch = CheckNext(); batch.has_value(); batch = CheckNext()) {
+      if (!HandOver(std::move(*batch))) break;
     }
     const std::lock_guard<std::mutex> lock(mutex_);
     is_checked_ = true;
     changed_.notify_one();
+  }
+
+  // Nothing: there are no more, or check_status_ says why not.
+  std::optional<Batch> CheckNext() noexcept {
+    if (!has_more_) return std::nullopt;
+    Batch batch;
+    try {
+      check_status_ = Fill(&batch, &has_more_);
+    } catch (...) {  // no memory: not even for words about it
+      check_status_ = rocksdb::Status::Aborted();
+    }
+    if (!check_status_.ok()) has_more_ = false;
+    if (!check_status_.ok() || batch.count == 0) return std::nullopt;
+    return batch;
   }
 
   // Joins commits. *taken false: there are no more.
@@ -223,6 +229,8 @@ class ReplayWorker : public RecordsWorker {
   }
 
   const size_t batch_bytes_;
+  bool is_beside_ = false;
+  bool has_more_ = true;
   rocksdb::Status check_status_;
   std::mutex mutex_;  // guards the rest
   std::condition_variable changed_;

@@ -36,6 +36,8 @@ export interface MaterialiseContext {
 const COPIES_AT_ONCE = 2;
 /** Into about how many tables commits are replayed. */
 const TABLES = 16;
+/** What a record takes in memory beside its bytes. */
+const RECORD_BYTES = 64;
 const SMALLEST_BUFFER = 8 << 20;
 const LARGEST_BUFFER = 64 << 20;
 
@@ -81,7 +83,7 @@ export async function materialise(
     operation.phase = 'replay';
     const database = await openStaged(context, source, path, {
       walTtlSeconds: 0,
-      ...(source.steps.length === 0 ? {} : loadOptions(replayBytes(source), options.gentle === true)),
+      ...(source.steps.length === 0 ? {} : loadOptions(source, options.gentle === true)),
     });
     try {
       await replaySteps(context.repository, database, source, operation);
@@ -160,11 +162,21 @@ async function copyFiles(
 
 /**
  * Small buffers take less memory, and are sorted within the processor's caches; but each becomes a table of level 0, and of these a
- * database that is opened takes about twenty before its writes wait for it to rearrange them.
+ * database that is opened takes about twenty before its writes wait for it to rearrange them. The base may have a few already, and its log
+ * becomes some.
  */
-function loadOptions(bytes: number, gentle: boolean): OpenOptions {
+export function loadOptions(source: Pick<Source, 'steps' | 'list'>, gentle: boolean): OpenOptions {
+  const records = source.steps.reduce((sum, { from, to }) => sum + to - from, 0);
+  const logs = source.list.files.filter(({ name }) => name.endsWith('.log'));
+  const bytes = replayBytes(source) + records * RECORD_BYTES + logs.reduce((sum, { size }) => sum + size, 0);
   const writeBufferBytes = Math.min(LARGEST_BUFFER, Math.max(SMALLEST_BUFFER, Math.ceil(bytes / TABLES)));
-  return { load: true, valueCacheBytes: 0, writeBufferBytes, flushThreads: gentle ? 1 : 2 };
+  return {
+    load: true,
+    valueCacheBytes: 0,
+    writeBufferBytes,
+    flushThreads: gentle ? 1 : 2,
+    deferCompaction: bytes <= TABLES * writeBufferBytes,
+  };
 }
 
 async function openStaged(

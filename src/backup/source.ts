@@ -53,7 +53,7 @@ export function filesBytes({ list }: Source): number {
 }
 
 /** Bytes of the segments that are read. */
-export function replayBytes({ steps }: Source): number {
+export function replayBytes({ steps }: Pick<Source, 'steps'>): number {
   return steps.reduce((sum, step) => sum + step.segments.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0), 0);
 }
 

@@ -116,6 +116,7 @@ export interface NativeOpenOptions {
   paranoidChecks?: boolean;
   load?: boolean;
   flushThreads?: number;
+  deferCompaction?: boolean;
   stopAtTornTail?: boolean;
 }
 

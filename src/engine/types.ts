@@ -19,6 +19,8 @@ export interface OpenOptions {
   load?: boolean;
   /** With `load`: how many threads write out what was gathered, each a write buffer; one more is being filled. Default: 1. */
   flushThreads?: number;
+  /** With `load`: tables are left as they come, up to about sixteen of them. */
+  deferCompaction?: boolean;
 }
 
 /** One file of getLiveFilesStorageInfo. */

@@ -14,6 +14,7 @@ import type { PendingGroups } from './write-group.js';
 const ENOUGH_AHEAD_BYTES = 4 << 20;
 /** While what was read ahead for a client has that many bytes, no more is. */
 const ENOUGH_OF_ONE_BYTES = 1 << 20;
+const LONGEST_KEY_AHEAD = 1 << 16;
 /** Reads ahead take no more than two threads of the pool, and none for long. */
 const AHEAD = { calls: 2, running: 2, keys: 512 };
 
@@ -137,7 +138,7 @@ export class Fetches {
     const fetch = ahead.begin(this);
     const upcoming = new Map<string, { mainKey: Buffer; slot: number; toBeWritten: boolean }>();
     for (const { database, key, toBeWritten } of keys) {
-      if (database >= layout.databases) continue;
+      if (database >= layout.databases || key.length > LONGEST_KEY_AHEAD) continue;
       const slot = databaseMap.slotOf(database);
       const mainKey = layout.mainKey(slot, key);
       upcoming.set(mainKey.toString('latin1'), { mainKey, slot, toBeWritten: toBeWritten === true });
