@@ -143,3 +143,35 @@ t.test('a body that swallows the signal to fetch is run again all the same', asy
   cold = false;
   await keyspace.close();
 });
+
+t.test(
+  'after a miss, a key that has to be fetched is found out before the body runs, and once found it is not looked up again',
+  async (t) => {
+    const { keyspace, hand } = await open(`${t.testdir()}/db`);
+    const names = ['first', 'cold', 'warm'];
+    for (const name of names) await set(keyspace, name, `of ${name}`);
+    const { getCached } = hand.database;
+    const looks: string[] = [];
+    hand.database.getCached = (key, prefix, toBeWritten) => {
+      const name = wholeKey(key, prefix).slice(2);
+      looks.push(name);
+      return name === 'warm' ? getCached.call(hand.database, key, prefix, toBeWritten) : null;
+    };
+    const runs: string[] = [];
+    const read = async (name: string): Promise<string | undefined> => {
+      const key = bytes(name);
+      const outcome = await keyspace.execute(
+        (tx) => {
+          runs.push(name);
+          return tx.get(0, key)?.bytes.toString();
+        },
+        () => [{ database: 0, key }],
+      );
+      return outcome.value;
+    };
+    for (const name of [...names, 'absent']) t.equal(await read(name), name === 'absent' ? undefined : `of ${name}`);
+    t.same(runs, ['first', 'first', 'cold', 'warm', 'absent'], 'only the first miss was found out by its body');
+    t.same(looks, ['first', 'cold', 'warm', 'absent']);
+    await keyspace.close();
+  },
+);
