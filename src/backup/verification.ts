@@ -160,6 +160,8 @@ async function deepCheck(
     // What kept the verification from running says nothing about the backup: it is passed on, not recorded.
     if (error.code === 'CANCELLED' || error.code === 'NOSPACE' || !(thrown instanceof CairnError)) throw error;
     if (thrown.code === 'BACKUPFAILED' && typeof thrown.details.errno === 'string') throw thrown;
+    if (thrown.code === 'MISCONF' && (thrown.details.kind === 'storage' || thrown.details.kind === 'closed'))
+      throw thrown;
     return { ...check, error };
   } finally {
     source?.release();

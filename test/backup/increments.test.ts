@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { CreateRecord } from '../../src/backup/records.js';
 import type { CreateOptions } from '../../src/backup/service.js';
+import { CairnError } from '../../src/base/errors.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
 import { flipBit, manifestPath, objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
@@ -233,4 +234,35 @@ t.test('a manifest of an increment names no segment, and stays small whatever it
   t.ok((await stat(path)).size < 4096);
   t.notMatch((await readFile(path)).toString(), /\.seg/);
   t.equal(((await f.backup.info(id)).segments_list as unknown[]).length, 50);
+});
+
+t.test('what keeps a database from taking the commits is no verdict on the backup', async (t) => {
+  let kind: string | null = 'storage';
+  const f = await fixture(t, {
+    opened: (database) => {
+      const failing = kind;
+      if (failing === null) return database;
+      database.flush = () => Promise.reject(new CairnError('MISCONF', 'no memory', { details: { kind: failing } }));
+      return database;
+    },
+  });
+  await fill(f, 'one', 10);
+  await create(f, {});
+  await fill(f, 'two', 10);
+  const { id } = await create(f, { type: 'incremental' });
+  for (const each of ['storage', 'closed']) {
+    kind = each;
+    await t.rejects((await f.backup.verify(id, 'DEEP')).done, { code: 'MISCONF', details: { kind: each } });
+    t.match(
+      (await f.backup.list({})).backups.find((one) => one.id === id),
+      { status: 'complete' },
+      each,
+    );
+  }
+  kind = null;
+  await (await f.backup.verify(id, 'DEEP')).done;
+  t.match(
+    (await f.backup.list({})).backups.find((one) => one.id === id),
+    { status: 'complete' },
+  );
 });

@@ -9,7 +9,7 @@ import type { RestoreRecord } from '../../src/backup/records.js';
 import type { BackupService, CreateOptions, RestoreOptions } from '../../src/backup/service.js';
 import { systemClock, type WallClock } from '../../src/base/clock.js';
 import { acquireFileLock, nativeFiles, openDatabase } from '../../src/engine/index.js';
-import type { OpenOptions } from '../../src/engine/types.js';
+import type { Database, OpenOptions } from '../../src/engine/types.js';
 import { correctPosition } from '../../src/keyspace/correct-position.js';
 import type { Keyspace } from '../../src/keyspace/keyspace.js';
 import { openKeyspace } from '../../src/keyspace/open.js';
@@ -46,6 +46,8 @@ export interface FixtureOptions {
   spoolMaxBytes?: () => number;
   writeBufferBytes?: number;
   log?: Log;
+  /** A hand on the databases that restores and verifications open. */
+  opened?: (database: Database) => Database;
 }
 
 function engineOptions({ writeBufferBytes }: FixtureOptions): OpenOptions {
@@ -99,7 +101,10 @@ export async function openFixture(dir: string, options: FixtureOptions = {}): Pr
     clock,
     log,
     versions: { cairn: '0.0.0', rocksdb: 'test', node: process.version },
-    openDatabase: (path, open) => openDatabase(path, { ...engineOptions(options), ...open }),
+    openDatabase: async (path, open) => {
+      const database = await openDatabase(path, { ...engineOptions(options), ...open });
+      return options.opened?.(database) ?? database;
+    },
     readPosition,
     correctPosition,
     acquireLock: acquireFileLock,
