@@ -15,6 +15,7 @@
         "native/file-copy.cc",
         "native/file-copy-worker.cc",
         "native/file-list.cc",
+        "native/file-put.cc",
         "native/file-reads.cc",
         "native/file-sizes.cc",
         "native/handle.cc",

@@ -31,6 +31,8 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, cairn::Database::Open));
   exports.Set("fileSizes", Napi::Function::New(env, cairn::FileSizes));
   exports.Set("fileReads", Napi::Function::New(env, cairn::FileReads));
+  exports.Set("stageFile", Napi::Function::New(env, cairn::StageFile));
+  exports.Set("settleFile", Napi::Function::New(env, cairn::SettleFile));
   exports.Set("fileList", Napi::Function::New(env, cairn::FileList));
   exports.Set("copyFile", Napi::Function::New(env, cairn::QueueFileCopy));
   exports.Set("sendToSockets", Napi::Function::New(env, cairn::SendToSockets));

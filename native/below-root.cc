@@ -1,9 +1,11 @@
 #include "below-root.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <numeric>
 
 namespace cairn {
@@ -17,11 +19,37 @@ constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 }  // namespace
 
-BelowRoot::BelowRoot(const std::string& root) : root_(open(root.c_str(), kDirectory)) {}
+BelowRoot::BelowRoot(const Root& root) : root_(Open(root, &root_error_)) {}
 
 BelowRoot::~BelowRoot() {
   Leave();
   if (root_ >= 0) close(root_);
+}
+
+int BelowRoot::Open(const Root& root, int* error) {
+  const int number = open(root.path.c_str(), kDirectory);
+  if (number < 0) *error = errno;
+  if (number < 0 || root.identity.empty()) return number;
+  struct stat stats;
+  if (fstat(number, &stats) == 0 && root.identity == std::to_string(stats.st_dev) + "-" + std::to_string(stats.st_ino)) {
+    return number;
+  }
+  *error = ENOENT;
+  close(number);
+  return -1;
+}
+
+// By its name in the directory above: the right to read it is enough then, "." in it would take that to search it.
+int BelowRoot::OpenDirectory(std::string_view key) {
+  constexpr int kReadable = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  const size_t slash = key.rfind('/');
+  const std::string name(key.substr(0, slash == std::string_view::npos ? 0 : slash));
+  const Place place = name.empty() ? Place{root_, "."} : Find(name);
+  if (place.directory < 0) {
+    errno = name.empty() ? root_error_ : error_;
+    return -1;
+  }
+  return openat(place.directory, place.name, kReadable);
 }
 
 BelowRoot::Place BelowRoot::Find(std::string_view key) {
@@ -37,9 +65,11 @@ void BelowRoot::Enter(std::string_view parent) {
   entered_ = true;
   parent_ = parent;
   directory_ = root_;
+  error_ = root_error_;
   for (size_t at = 0; directory_ >= 0 && at < parent.size();) {
     const size_t end = std::min(parent.find('/', at), parent.size());
     const int next = openat(directory_, std::string(parent.substr(at, end - at)).c_str(), kDirectory);
+    if (next < 0) error_ = errno;
     if (directory_ != root_) close(directory_);
     directory_ = next;
     at = end + 1;
@@ -49,6 +79,10 @@ void BelowRoot::Enter(std::string_view parent) {
 void BelowRoot::Leave() {
   if (directory_ >= 0 && directory_ != root_) close(directory_);
   directory_ = -1;
+}
+
+Root RootOf(const Napi::CallbackInfo& info) {
+  return {info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::String>().Utf8Value()};
 }
 
 std::vector<std::string_view> SplitKeys(const std::string& text) {

@@ -17,40 +17,22 @@
 #include <unordered_map>
 #include <vector>
 
+#include "below-root.h"
+#include "file-version.h"
 #include "operations.h"
 
 namespace cairn {
 namespace {
 
-struct Version {
-  uint64_t inode;
-  int64_t size;
-  int64_t modified_ns;
-  // Nobody can set it: a copy over the file that keeps the other time changes it all the same.
-  int64_t changed_ns;
-};
-
-int64_t Ns(const timespec& time) { return static_cast<int64_t>(time.tv_sec) * 1000000000 + time.tv_nsec; }
-
-Version VersionOf(const struct stat& stats) {
-#ifdef __APPLE__
-  const timespec& modified = stats.st_mtimespec;
-  const timespec& changed = stats.st_ctimespec;
-#else
-  const timespec& modified = stats.st_mtim;
-  const timespec& changed = stats.st_ctim;
-#endif
-  return {static_cast<uint64_t>(stats.st_ino), static_cast<int64_t>(stats.st_size), Ns(modified), Ns(changed)};
-}
-
 class FileListWorker : public Worker {
  public:
-  FileListWorker(std::string path, std::string known)
-      : Worker(nullptr), path_(std::move(path)), known_(std::move(known)) {}
+  FileListWorker(Root root, std::string prefix, std::string known)
+      : Worker(nullptr), root_(std::move(root)), prefix_(std::move(prefix)), known_(std::move(known)) {}
 
  protected:
   rocksdb::Status Execute() override {
-    const int number = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    BelowRoot below(root_);
+    const int number = below.OpenDirectory(prefix_);
     DIR* directory = number < 0 ? nullptr : fdopendir(number);
     if (directory == nullptr) {
       error_ = errno;
@@ -96,7 +78,7 @@ class FileListWorker : public Worker {
     seen_.push_back(is_file ? 'f' : 'd');
     seen_.append(name, strlen(name) + 1);
     if (!is_file) return;
-    const Version version = VersionOf(stats);
+    const FileVersion version = VersionOf(stats);
     seen_.append(reinterpret_cast<const char*>(&version), sizeof version);
   }
 
@@ -132,7 +114,7 @@ class FileListWorker : public Worker {
     std::vector<std::string_view> entries;
     for (size_t at = 0; at < seen.size(); at += entries.back().size()) {
       const size_t name_end = seen.find('\0', at);
-      const size_t end = name_end + 1 + (seen[at] == 'f' ? sizeof(Version) : 0);
+      const size_t end = name_end + 1 + (seen[at] == 'f' ? sizeof(FileVersion) : 0);
       if (name_end == std::string::npos || end > seen.size()) break;  // not from here
       entries.emplace_back(seen.data() + at, end - at);
     }
@@ -147,17 +129,16 @@ class FileListWorker : public Worker {
       directories_.append(name).push_back('\0');
       return;
     }
-    Version version;
+    FileVersion version;
     memcpy(&version, entry.data() + entry.size() - sizeof version, sizeof version);
     names_.append(name).push_back('\0');
-    versions_.append(std::to_string(version.inode)).append("-").append(std::to_string(version.size));
-    versions_.append("-").append(std::to_string(version.modified_ns));
-    versions_.append("-").append(std::to_string(version.changed_ns)).push_back('\0');
+    versions_.append(TextOf(version)).push_back('\0');
     numbers_.push_back(static_cast<double>(version.size));
     numbers_.push_back(static_cast<double>(version.modified_ns / 1000));
   }
 
-  const std::string path_;
+  const Root root_;
+  const std::string prefix_;
   const std::string known_;
   int error_ = 0;
   bool same_ = false;
@@ -172,8 +153,9 @@ class FileListWorker : public Worker {
 }  // namespace
 
 Napi::Value FileList(const Napi::CallbackInfo& info) {
-  std::string path = info[0].As<Napi::String>().Utf8Value();
-  return Worker::Queue(info.Env(), std::make_unique<FileListWorker>(std::move(path), BytesOf(info[1]).ToString()));
+  std::string prefix = info[2].As<Napi::String>().Utf8Value();
+  return Worker::Queue(info.Env(), std::make_unique<FileListWorker>(RootOf(info), std::move(prefix),
+                                                                    BytesOf(info[3]).ToString()));
 }
 
 }  // namespace cairn

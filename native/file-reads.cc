@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "below-root.h"
+#include "file-version.h"
 #include "operations.h"
 
 namespace cairn {
@@ -16,11 +17,12 @@ namespace {
 
 // What stands in the place of a length.
 constexpr int32_t kUnread = -1;  // missing, no regular file, too large, or it cannot be read
+constexpr off_t kMostBytes = INT32_MAX;
 constexpr int32_t kLater = -2;   // not looked at: so many bytes were read before it
 
 class FileReadsWorker : public Worker {
  public:
-  FileReadsWorker(std::string root, std::string keys, size_t max_bytes, size_t enough_bytes)
+  FileReadsWorker(Root root, std::string keys, size_t max_bytes, size_t enough_bytes)
       : Worker(nullptr),
         root_(std::move(root)),
         keys_(std::move(keys)),
@@ -34,6 +36,7 @@ class FileReadsWorker : public Worker {
     BelowRoot files(root_);
     for (size_t nth = 0; nth < keys.size() && (nth == 0 || bytes_.size() < enough_bytes_); nth++) {
       lengths_[nth] = Read(files.Find(keys[nth]));
+      versions_.push_back('\0');
     }
     return rocksdb::Status::OK();
   }
@@ -43,6 +46,7 @@ class FileReadsWorker : public Worker {
     Napi::Int32Array lengths = Napi::Int32Array::New(env, lengths_.size());
     for (size_t i = 0; i < lengths_.size(); i++) lengths[i] = lengths_[i];
     result.Set("lengths", lengths);
+    result.Set("versions", Napi::String::New(env, versions_));
     result.Set("bytes", ToBuffer(env, std::move(bytes_)));
     return result;
   }
@@ -61,7 +65,8 @@ class FileReadsWorker : public Worker {
   // As much as its size says; fewer where it shrinks meanwhile.
   int32_t Append(int file) {
     struct stat stats;
-    if (fstat(file, &stats) != 0 || !S_ISREG(stats.st_mode) || static_cast<size_t>(stats.st_size) > max_bytes_) {
+    if (fstat(file, &stats) != 0 || !S_ISREG(stats.st_mode) || stats.st_size > kMostBytes ||
+        static_cast<size_t>(stats.st_size) > max_bytes_) {
       return kUnread;
     }
     const size_t start = bytes_.size();
@@ -79,26 +84,28 @@ class FileReadsWorker : public Worker {
       length += static_cast<size_t>(got);
     }
     bytes_.resize(start + length);
+    versions_ += TextOf(VersionOf(stats));
     return static_cast<int32_t>(length);
   }
 
-  const std::string root_;
+  const Root root_;
   const std::string keys_;
   const size_t max_bytes_;
   const size_t enough_bytes_;
   std::vector<int32_t> lengths_;
+  // Of each that was looked at: empty where it was not read; ended by NUL.
+  std::string versions_;
   std::string bytes_;
 };
 
 }  // namespace
 
 Napi::Value FileReads(const Napi::CallbackInfo& info) {
-  std::string root = info[0].As<Napi::String>().Utf8Value();
-  std::string keys = info[1].As<Napi::String>().Utf8Value();
-  const size_t max_bytes = info[2].As<Napi::Number>().Uint32Value();
-  const size_t enough_bytes = info[3].As<Napi::Number>().Uint32Value();
+  std::string keys = info[2].As<Napi::String>().Utf8Value();
+  const size_t max_bytes = info[3].As<Napi::Number>().Uint32Value();
+  const size_t enough_bytes = info[4].As<Napi::Number>().Uint32Value();
   return Worker::Queue(info.Env(),
-                       std::make_unique<FileReadsWorker>(std::move(root), std::move(keys), max_bytes, enough_bytes));
+                       std::make_unique<FileReadsWorker>(RootOf(info), std::move(keys), max_bytes, enough_bytes));
 }
 
 }  // namespace cairn

@@ -22,7 +22,7 @@ double SizeOf(const BelowRoot::Place& place) {
 
 class FileSizesWorker : public Worker {
  public:
-  FileSizesWorker(std::string root, std::string keys)
+  FileSizesWorker(Root root, std::string keys)
       : Worker(nullptr), root_(std::move(root)), keys_(std::move(keys)) {}
 
  protected:
@@ -41,7 +41,7 @@ class FileSizesWorker : public Worker {
   }
 
  private:
-  const std::string root_;
+  const Root root_;
   const std::string keys_;
   std::vector<double> sizes_;
 };
@@ -49,9 +49,8 @@ class FileSizesWorker : public Worker {
 }  // namespace
 
 Napi::Value FileSizes(const Napi::CallbackInfo& info) {
-  std::string root = info[0].As<Napi::String>().Utf8Value();
   return Worker::Queue(info.Env(),
-                       std::make_unique<FileSizesWorker>(std::move(root), info[1].As<Napi::String>().Utf8Value()));
+                       std::make_unique<FileSizesWorker>(RootOf(info), info[2].As<Napi::String>().Utf8Value()));
 }
 
 }  // namespace cairn

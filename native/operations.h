@@ -36,16 +36,22 @@ inline rocksdb::Slice BytesOf(const Napi::Value& value) {
   return size == 0 ? rocksdb::Slice("", 0) : rocksdb::Slice(static_cast<const char*>(data), size);
 }
 
-// file-sizes.cc: fileSizes(root, keys below it, each ended by NUL): a Float64Array.
+// Below a root: its path, and "device-inode" of the directory that it has to be, or nothing.
+// file-sizes.cc: fileSizes(root, identity, keys below it, each ended by NUL): a Float64Array.
 Napi::Value FileSizes(const Napi::CallbackInfo& info);
 
-// file-reads.cc: fileReads(root, keys below it, each ended by NUL, maxBytes of a file, enoughBytes of all): {lengths, bytes}.
+// file-reads.cc: fileReads(root, identity, keys below it, each ended by NUL, maxBytes of a file, enoughBytes of all): {lengths, versions,
+// bytes}.
 Napi::Value FileReads(const Napi::CallbackInfo& info);
+
+// file-put.cc: stageFile(root, identity, name, bytes), settleFile(root, identity, name, key, ifAbsent): {errno, call}.
+Napi::Value StageFile(const Napi::CallbackInfo& info);
+Napi::Value SettleFile(const Napi::CallbackInfo& info);
 
 // file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.
 Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
 
-// file-list.cc: fileList(directory, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers, gone,
+// file-list.cc: fileList(root, identity, prefix, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers, gone,
 // seen unless it is the same}.
 Napi::Value FileList(const Napi::CallbackInfo& info);
 

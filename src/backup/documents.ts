@@ -131,6 +131,18 @@ export class Documents<T> {
   async lookAt(id: number): Promise<Loaded<T> | null> {
     const { store, keyOf, maxBytes, read } = this.#options;
     const key = keyOf(id);
+    for await (const [got] of store.getMany([key], maxBytes)) {
+      if (got?.error !== null) break;
+      const { bytes, version } = got;
+      const known = this.#loaded.get(key);
+      return known?.version === version ? known : { id, version, value: read(id, bytes) };
+    }
+    return this.#lookCloser(id, key);
+  }
+
+  /** What is there that cannot be read, if anything is. */
+  async #lookCloser(id: number, key: string): Promise<Loaded<T> | null> {
+    const { store, maxBytes, read } = this.#options;
     const object = await store.stat(key).catch((error: unknown) => {
       // Somebody put a link or a pipe there: no object, as in a listing.
       if (error instanceof CairnError && error.code === 'BACKUPCORRUPT') return null;

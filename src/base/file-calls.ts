@@ -3,32 +3,44 @@
  * never come into JavaScript.
  */
 
+/** A directory that files are looked for in, below. Links are followed neither in their place nor in that of a directory on the way. */
+export interface FileRoot {
+  readonly path: string;
+  /** `device-inode` of the directory that it has to be: another one of that name counts as missing. null: whichever it is. */
+  readonly identity: string | null;
+}
+
+/** Keys are '/'-separated and have no NUL. What throws, throws what the system says, as Node does: an Error with `code`. */
 export interface FileCalls {
+  /** In bytes, in the order of the keys: NaN for what is missing, not a regular file, or cannot be looked at. */
+  sizes(root: FileRoot, keys: readonly string[]): Promise<Float64Array>;
   /**
-   * Of files below a directory, in bytes, in the order of their keys: NaN for what is missing, not a regular file, or cannot be looked
-   * at. Links are not followed, neither in the place of a file nor of a directory below the root. Keys have no NUL.
+   * In the order of the keys: null for what is missing, not a regular file, larger than maxBytes (or 2 GiB), or cannot be read. Once
+   * enoughBytes were read the rest is left out: fewer answers than keys, and at least one.
    */
-  sizes(root: string, keys: readonly string[]): Promise<Float64Array>;
+  reads(root: FileRoot, keys: readonly string[], maxBytes: number, enoughBytes: number): Promise<(ReadFile | null)[]>;
+  /** Writes and syncs a new file (0600) right below the root; on failure a part of it may be there. The bytes must not be changed meanwhile. */
+  stage(root: FileRoot, name: string, bytes: Buffer): Promise<void>;
   /**
-   * The bytes of files below a directory, in the order of their keys: null for what is missing, not a regular file, larger than maxBytes,
-   * or cannot be read. Once enoughBytes were read the rest is left out: fewer answers than keys, and at least one. Links and keys as above.
+   * Gives a staged file the name of the key, durably: in the place of what has it, or with EEXIST where something has (`ifAbsent`).
+   * Directories are not made. On failure it may have either name.
    */
-  reads(root: string, keys: readonly string[], maxBytes: number, enoughBytes: number): Promise<(Buffer | null)[]>;
-  /**
-   * What lies in a directory: regular files and directories whose names do not begin with a dot. Throws what the system says, as Node
-   * does: an Error with `code`.
-   */
-  list(directory: string): Promise<DirectoryListing>;
-  /**
-   * What of a directory's files is not as an earlier look has seen it; without one all are new. A directory that is missing has none, and
-   * is an error in no other case than that of `list`.
-   */
-  changes(directory: string, since?: Buffer): Promise<DirectoryChanges>;
+  settle(root: FileRoot, name: string, key: string, ifAbsent: boolean): Promise<void>;
+  /** What lies in a directory (a prefix: '' or ends with '/'): regular files and directories whose names do not begin with a dot. */
+  list(root: FileRoot, prefix: string): Promise<DirectoryListing>;
+  /** What of a directory's files is not as an earlier look has seen it; without one all are new. One that is missing has none. */
+  changes(root: FileRoot, prefix: string, since?: Buffer): Promise<DirectoryChanges>;
   /**
    * Copies or hashes a file in one pass over its bytes, on a thread of its own with lower priority than the event loop. Resolves
    * when the target's bytes are synced (its directory is the caller's to sync), or with why there is no target.
    */
   copy(order: FileCopy): Promise<CopyOutcome>;
+}
+
+export interface ReadFile {
+  bytes: Buffer;
+  /** As in ListedFile, when it was opened. */
+  version: string;
 }
 
 export interface DirectoryListing {
@@ -37,6 +49,8 @@ export interface DirectoryListing {
 }
 
 export interface DirectoryChanges {
+  /** There is no such directory, or not that root. */
+  readonly missing: boolean;
   /** For the next look. */
   readonly seen: Buffer;
   /** New ones, and those whose version is another. */

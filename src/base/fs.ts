@@ -26,9 +26,14 @@ export const DIRECTORY_MODE = 0o700;
 /** Names that start so are unfinished: never read, swept when found. */
 export const TEMPORARY_PREFIX = '.tmp-';
 
-/** A fresh unfinished name in a directory. */
+/** A fresh unfinished name. */
+export function temporaryName(): string {
+  return TEMPORARY_PREFIX + randomId();
+}
+
+/** One in a directory. */
 export function temporaryPath(directory: string): string {
-  return join(directory, TEMPORARY_PREFIX + randomId());
+  return join(directory, temporaryName());
 }
 
 export interface AtomicWriteOptions {

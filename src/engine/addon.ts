@@ -123,21 +123,36 @@ export interface NativeOpenOptions {
 export interface Addon {
   readonly rocksdbVersion: string;
   open(options: NativeOpenOptions): Promise<NativeDatabase>;
-  /** The keys below the root, each ended by NUL. */
-  fileSizes(root: string, keys: string): Promise<Float64Array>;
-  /** `lengths` of what `bytes` holds, in the order of the keys; -1: not read, -2: not looked at, since enough bytes were read. */
+  /** A root: its path, and what `device-inode` it has to be, or ''. Keys below it are each ended by NUL. */
+  fileSizes(root: string, identity: string, keys: string): Promise<Float64Array>;
+  /**
+   * `lengths` of what `bytes` holds, in the order of the keys; -1: not read, -2: not looked at, since enough bytes were read. Versions of
+   * those that were looked at, each ended by NUL.
+   */
   fileReads(
     root: string,
+    identity: string,
     keys: string,
     maxBytes: number,
     enoughBytes: number,
-  ): Promise<{ lengths: Int32Array; bytes: Buffer }>;
+  ): Promise<{ lengths: Int32Array; versions: string; bytes: Buffer }>;
+  /** errno 0: done. The Buffer must not be changed meanwhile. */
+  stageFile(root: string, identity: string, name: string, bytes: Buffer): Promise<{ errno: number; call: string }>;
+  settleFile(
+    root: string,
+    identity: string,
+    name: string,
+    key: string,
+    ifAbsent: boolean,
+  ): Promise<{ errno: number; call: string }>;
   /**
    * Each name and version ended by NUL; numbers: size, µs of the last change, of each; errno 0: none. Where `seen` of an earlier call is
    * given back: of those alone that were not there then, or other, and the names of files that are gone; no `seen` where it is the same.
    */
   fileList(
-    directory: string,
+    root: string,
+    identity: string,
+    prefix: string,
     known: Buffer | undefined,
   ): Promise<{
     errno: number;

@@ -1,5 +1,6 @@
 /** Whole files through the addon; nothing in it is about a database. */
 import { constants } from 'node:os';
+import { join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import type {
   CopyOutcome,
@@ -7,7 +8,9 @@ import type {
   DirectoryListing,
   FileCalls,
   FileCopy,
+  FileRoot,
   ListedFile,
+  ReadFile,
 } from '../base/file-calls.js';
 import { type Addon, loadAddon } from './addon.js';
 
@@ -16,40 +19,49 @@ const NUL = '\0';
 const NOT_LOOKED_AT = -2;
 
 export const nativeFiles: FileCalls = {
-  sizes: (root, keys) => loadAddon().fileSizes(root, joined(keys)),
+  sizes: ({ path, identity }, keys) => loadAddon().fileSizes(path, identity ?? '', joined(keys)),
   reads,
+  stage: async ({ path, identity }, name, bytes) => {
+    requireDone(await loadAddon().stageFile(path, identity ?? '', name, bytes), join(path, name));
+  },
+  settle: async ({ path, identity }, name, key, ifAbsent) => {
+    requireDone(await loadAddon().settleFile(path, identity ?? '', name, key, ifAbsent), join(path, key));
+  },
   list,
   changes,
   copy,
 };
 
 async function reads(
-  root: string,
+  { path, identity }: FileRoot,
   keys: readonly string[],
   maxBytes: number,
   enoughBytes: number,
-): Promise<(Buffer | null)[]> {
-  const { lengths, bytes } = await loadAddon().fileReads(root, joined(keys), maxBytes, enoughBytes);
-  const found: (Buffer | null)[] = [];
+): Promise<(ReadFile | null)[]> {
+  const read = await loadAddon().fileReads(path, identity ?? '', joined(keys), maxBytes, enoughBytes);
+  const versions = parts(read.versions);
+  const found: (ReadFile | null)[] = [];
   let at = 0;
-  for (const length of lengths) {
+  for (const [nth, length] of read.lengths.entries()) {
     if (length === NOT_LOOKED_AT) break;
-    found.push(length < 0 ? null : bytes.subarray(at, at + length));
-    at += Math.max(length, 0);
+    const end = at + Math.max(length, 0);
+    found.push(length < 0 ? null : { bytes: read.bytes.subarray(at, end), version: versions[nth] as string });
+    at = end;
   }
   return found;
 }
 
-async function list(directory: string): Promise<DirectoryListing> {
-  const found = await loadAddon().fileList(directory, undefined);
-  if (found.errno !== 0) throw cannotList(directory, found.errno);
+async function list({ path, identity }: FileRoot, prefix: string): Promise<DirectoryListing> {
+  const found = await loadAddon().fileList(path, identity ?? '', prefix, undefined);
+  if (found.errno !== 0) throw failure(found.errno, 'scandir', join(path, prefix));
   return { directories: parts(found.directories), files: filesOf(found) };
 }
 
-async function changes(directory: string, since?: Buffer): Promise<DirectoryChanges> {
-  const found = await loadAddon().fileList(directory, since);
-  if (found.errno !== 0 && found.errno !== constants.errno.ENOENT) throw cannotList(directory, found.errno);
-  return { seen: found.seen ?? since ?? Buffer.alloc(0), files: filesOf(found), gone: parts(found.gone) };
+async function changes({ path, identity }: FileRoot, prefix: string, since?: Buffer): Promise<DirectoryChanges> {
+  const found = await loadAddon().fileList(path, identity ?? '', prefix, since);
+  const missing = found.errno === constants.errno.ENOENT;
+  if (found.errno !== 0 && !missing) throw failure(found.errno, 'scandir', join(path, prefix));
+  return { missing, seen: found.seen ?? since ?? Buffer.alloc(0), files: filesOf(found), gone: parts(found.gone) };
 }
 
 function filesOf({ names, versions, numbers }: Awaited<ReturnType<Addon['fileList']>>): ListedFile[] {
@@ -62,9 +74,14 @@ function filesOf({ names, versions, numbers }: Awaited<ReturnType<Addon['fileLis
   }));
 }
 
-function cannotList(directory: string, errno: number): Error {
+function requireDone({ errno, call }: { errno: number; call: string }, path: string): void {
+  if (errno !== 0) throw failure(errno, call, path);
+}
+
+/** As Node says it. */
+function failure(errno: number, call: string, path: string): Error {
   const [code, text] = systemError(errno);
-  return Object.assign(new Error(`${code}: ${text}, scandir '${directory}'`), { code });
+  return Object.assign(new Error(`${code}: ${text}, ${call} '${path}'`), { code });
 }
 
 /** It rejects only where it could not begin. */

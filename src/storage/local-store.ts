@@ -7,14 +7,13 @@
  * The root is never created after the start, and has to stay the directory that was opened: when its disk is unmounted,
  * a put fails instead of filling the mount point.
  */
-import type { BigIntStats, Stats } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { lstat, mkdir, readdir, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { assert } from '../base/assert.js';
 import { CairnError } from '../base/errors.js';
-import type { FileCalls } from '../base/file-calls.js';
+import type { FileCalls, FileRoot, ReadFile } from '../base/file-calls.js';
 import {
-  atomicWriteFile,
   DIRECTORY_MODE,
   errnoOf,
   freeBytes,
@@ -26,6 +25,7 @@ import {
   readFileStart,
   removeFile,
   TEMPORARY_PREFIX,
+  temporaryName,
   temporaryPath,
 } from '../base/fs.js';
 import { CopyPool } from './copy-pool.js';
@@ -53,6 +53,8 @@ const SIZES_AT_ONCE = 2048;
 const READS_AT_ONCE = 128;
 const ENOUGH_BYTES = 1 << 20;
 const RETRIES_AT_ONCE = 16;
+/** Of larger ones each thread of the pool would be busy for long: Node reads them in parts. */
+const MOST_IN_ONE_READ = 256 << 20;
 
 export interface LocalStoreOptions {
   files: FileCalls;
@@ -66,8 +68,8 @@ export async function openLocalStore(directory: string, options: LocalStoreOptio
     if (options.create === true) await makeDirectory(directory);
     const root = await realpath(directory);
     await fsyncDirectory(root); // also proves that it is a directory that we may read
-    const identity = identityOf(await stat(root));
-    return new LocalStore(root, identity, options.files);
+    const identity = identityOf(await stat(root, { bigint: true }));
+    return new LocalStore({ path: root, identity }, options.files);
   } catch (error) {
     throw await storageError(error, { doing: `open the directory ${directory}`, path: directory });
   }
@@ -75,22 +77,32 @@ export async function openLocalStore(directory: string, options: LocalStoreOptio
 
 export class LocalStore implements Store {
   readonly location: string;
-  /** Device and inode of the root when it was opened. */
-  readonly #identity: string;
+  /** As it was when it was opened. */
+  readonly #root: FileRoot & { readonly identity: string };
   readonly #pool: CopyPool;
   readonly #files: FileCalls;
   /** Directories whose own entry is known durable: made or synced by this process. */
   readonly #durable = new Set<string>();
 
   /** Use openLocalStore: root must be a real, existing directory of that identity. */
-  constructor(root: string, identity: string, files: FileCalls) {
-    this.location = root;
-    this.#identity = identity;
+  constructor(root: FileRoot & { readonly identity: string }, files: FileCalls) {
+    this.location = root.path;
+    this.#root = root;
     this.#files = files;
     this.#pool = new CopyPool(files.copy);
   }
 
   async get(key: string, maxBytes: number): Promise<Buffer> {
+    requireKey(key);
+    if (maxBytes <= MOST_IN_ONE_READ) {
+      const [found] = await this.#files.reads(this.#root, [key], maxBytes, ENOUGH_BYTES);
+      if (found != null) return found.bytes;
+    }
+    return this.#getOrThrow(key, maxBytes);
+  }
+
+  /** Finds out why it cannot be read, unless it can. */
+  async #getOrThrow(key: string, maxBytes: number): Promise<Buffer> {
     const path = await this.#existing(key);
     return this.#mapped({ doing: `read ${key}`, path, details: { key } }, async () => {
       try {
@@ -116,11 +128,12 @@ export class LocalStore implements Store {
 
   async *getMany(keys: readonly string[], maxBytes: number): AsyncGenerator<readonly Got[]> {
     for (const key of keys) requireKey(key);
-    const readFrom = (at: number): Promise<(Buffer | null)[]> => {
-      const reading = this.#reads(keys.slice(at, at + READS_AT_ONCE), maxBytes);
+    const readFrom = (at: number): Promise<(ReadFile | null)[]> => {
+      const reading = this.#files.reads(this.#root, keys.slice(at, at + READS_AT_ONCE), maxBytes, ENOUGH_BYTES);
       reading.catch(() => undefined); // awaited below, unless nobody asks for more
       return reading;
     };
+    if (keys.length === 0) return;
     let reading = readFrom(0);
     for (let at = 0; at < keys.length; ) {
       const found = await reading;
@@ -132,32 +145,30 @@ export class LocalStore implements Store {
     }
   }
 
-  async #reads(keys: readonly string[], maxBytes: number): Promise<(Buffer | null)[]> {
-    if (keys.length === 0) return [];
-    await this.#requireRoot();
-    return this.#files.reads(this.location, keys, maxBytes, ENOUGH_BYTES);
-  }
-
   /** What could not be read: get tells why. */
-  async #got(keys: readonly string[], found: readonly (Buffer | null)[], maxBytes: number): Promise<Got[]> {
+  async #got(keys: readonly string[], found: readonly (ReadFile | null)[], maxBytes: number): Promise<Got[]> {
     const all: Got[] = [];
     const others: number[] = [];
     for (const [nth, key] of keys.entries()) {
-      const bytes = found[nth] ?? null;
-      if (bytes !== null) all[nth] = { key, bytes, error: null };
+      const read = found[nth] ?? null;
+      if (read !== null) all[nth] = { key, ...read, error: null };
       else others.push(nth);
     }
+    if (others.length > 0) await this.#requireRoot();
     for (let from = 0; from < others.length; from += RETRIES_AT_ONCE) {
       const readAgain = async (nth: number) => {
         const key = keys[nth] as string;
-        all[nth] = await this.get(key, maxBytes).then(
-          (bytes): Got => ({ key, bytes, error: null }),
-          (error: Error): Got => ({ key, bytes: null, error }),
-        );
+        all[nth] = await this.#getAgain(key, maxBytes).catch((error: Error): Got => ({ key, bytes: null, error }));
       };
       await Promise.all(others.slice(from, from + RETRIES_AT_ONCE).map(readAgain));
     }
     return all;
+  }
+
+  async #getAgain(key: string, maxBytes: number): Promise<Got> {
+    // Before the bytes: of a file that changes between the two the older version is told, and the next look sees another.
+    const version = (await this.stat(key))?.version ?? '';
+    return { key, bytes: await this.#getOrThrow(key, maxBytes), version, error: null };
   }
 
   async put(
@@ -165,14 +176,28 @@ export class LocalStore implements Store {
     bytes: Buffer,
     options: { ifAbsent?: boolean; beforeVisible?: () => Promise<void> | undefined } = {},
   ): Promise<void> {
-    const path = await this.#placeFor(key);
+    requireKey(key);
     const ifAbsent = options.ifAbsent === true;
+    const path = join(this.location, key);
     const action = { doing: `store ${key}`, path, neededBytes: bytes.length, details: { key } };
+    const directories = key.split('/').slice(0, -1);
+    if (!this.#isDurable(directories)) await this.#directory(directories, 'make');
+    const temporary = temporaryName();
+    const settle = (): Promise<void> => this.#files.settle(this.#root, temporary, key, ifAbsent);
     await this.#mapped(action, async () => {
       try {
-        await atomicWriteFile(path, bytes, { ...options, temporaryDirectory: this.location });
+        await this.#files.stage(this.#root, temporary, bytes);
+        await options.beforeVisible?.();
+        await settle().catch(async (error: unknown) => {
+          if (!isNothing(error)) throw error;
+          // A directory that was removed meanwhile is made again; one that is something else now is an error that says so.
+          await this.#directory(directories, 'make');
+          await settle();
+        });
       } catch (error) {
+        await ignoreMissing(unlink(join(this.location, temporary))).catch(() => undefined); // swept later; the first error is reported
         if (ifAbsent && isErrno(error, 'EEXIST')) throw new StoreObjectExists(key);
+        await this.#requireRoot();
         throw error;
       }
     });
@@ -190,13 +215,12 @@ export class LocalStore implements Store {
   }
 
   async sizes(keys: readonly string[]): Promise<(number | null)[]> {
-    await this.#requireRoot();
     const parts: Promise<Float64Array>[] = [];
     for (let from = 0; from < keys.length; from += SIZES_AT_ONCE) {
       const part = keys.slice(from, from + SIZES_AT_ONCE);
       for (const key of part) requireKey(key);
       await parts.at(-2); // the pool is others' too
-      const looking = this.#files.sizes(this.location, part);
+      const looking = this.#files.sizes(this.#root, part);
       looking.catch(() => undefined); // awaited below, unless a key is refused first
       parts.push(looking);
     }
@@ -221,13 +245,10 @@ export class LocalStore implements Store {
   async *list(prefix: string): AsyncGenerator<StoreEntry> {
     requirePrefix(prefix);
     const parent = prefix.slice(0, prefix.lastIndexOf('/') + 1);
-    const start = await this.#directory(parent.split('/').slice(0, -1), 'refuse');
-    if (start === null) return;
     const pending = [parent];
     for (let under = pending.pop(); under !== undefined; under = pending.pop()) {
-      const path = join(this.location, under);
-      const found = await this.#mapped({ doing: `list ${path}`, path }, () => ignoreMissing(this.#files.list(path)));
-      if (found === undefined) continue; // removed while we walked
+      const found = await this.#files.list(this.#root, under).catch((error: unknown) => this.#notListed(under, error));
+      if (found === null) continue; // there is none, or it was removed while we walked
       for (const name of found.directories) if (reaches(`${under}${name}/`, prefix)) pending.push(`${under}${name}/`);
       for (const { name, ...known } of found.files) {
         const key = under + name;
@@ -239,17 +260,25 @@ export class LocalStore implements Store {
   async changes(prefix: string, since?: Seen): Promise<StoreChanges> {
     requirePrefix(prefix);
     assert(prefix.indexOf('/') === prefix.length - 1, 'a prefix of one part ends with its only slash');
-    await this.#directory([prefix.slice(0, -1)], 'refuse');
-    const path = join(this.location, prefix);
-    const { seen, files, gone } = await this.#mapped({ doing: `list ${path}`, path }, () =>
-      this.#files.changes(path, since as (Buffer & Seen) | undefined),
-    );
+    const found = await this.#files
+      .changes(this.#root, prefix, since as (Buffer & Seen) | undefined)
+      .catch((error: unknown) => this.#notListed(prefix, error));
+    if (found === null || found.missing) await this.#directory([prefix.slice(0, -1)], 'refuse');
+    const { seen, files, gone } = found ?? { seen: Buffer.alloc(0), files: [], gone: [] };
     const changed: StoreEntry[] = [];
     for (const { name, sizeBytes, version, modifiedUs } of files) {
       const key = prefix + name;
       if (isKey(key)) changed.push({ key, sizeBytes, version, modifiedUs });
     }
     return { seen: seen as Buffer & Seen, changed, gone: gone.map((name) => prefix + name).filter(isKey) };
+  }
+
+  /** Why a directory could not be listed, as an error that says what to do; null: it is not there. */
+  async #notListed(prefix: string, error: unknown): Promise<null> {
+    const path = join(this.location, prefix);
+    const found = await this.#directory(prefix.split('/').slice(0, -1), 'refuse');
+    if (found === null || isErrno(error, 'ENOENT')) return null;
+    throw await storageError(error, { doing: `list ${path}`, path });
   }
 
   async delete(key: string): Promise<boolean> {
@@ -406,6 +435,15 @@ export class LocalStore implements Store {
     return path;
   }
 
+  /** Made or synced before; not whether they are still there. */
+  #isDurable(directories: readonly string[]): boolean {
+    let path = this.location;
+    return directories.every((name) => {
+      path = join(path, name);
+      return this.#durable.has(path);
+    });
+  }
+
   /** One level only: a root that is gone is an error, not something to make. */
   async #makeDurable(path: string, parent: string, exists: boolean): Promise<void> {
     if (exists && this.#durable.has(path)) return;
@@ -418,8 +456,8 @@ export class LocalStore implements Store {
 
   /** Another directory under the same name is another disk, or somebody's second thoughts: never a place to write. */
   async #requireRoot(): Promise<void> {
-    const now = await ignoreMissing(stat(this.location)).catch(() => undefined);
-    if (now !== undefined && identityOf(now) === this.#identity) return;
+    const now = await ignoreMissing(stat(this.location, { bigint: true })).catch(() => undefined);
+    if (now !== undefined && identityOf(now) === this.#root.identity) return;
     const what = `${this.location} is ${now === undefined ? 'gone' : 'no longer the directory that was opened'}`;
     throw new CairnError('BACKUPFAILED', what, {
       hint: 'If its disk was unmounted, mount it again; otherwise restart the server.',
@@ -459,7 +497,7 @@ function reaches(directory: string, prefix: string): boolean {
   return directory.startsWith(prefix) || prefix.startsWith(directory);
 }
 
-function identityOf(stats: Stats): string {
+function identityOf(stats: BigIntStats): string {
   return `${stats.dev}-${stats.ino}`;
 }
 

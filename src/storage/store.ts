@@ -46,8 +46,10 @@ export interface StoreChanges {
   gone: readonly string[];
 }
 
-/** What getMany found of one object: its bytes, or what `get` would have thrown. */
-export type Got = { key: string; bytes: Buffer; error: null } | { key: string; bytes: null; error: Error };
+/** What getMany found of one object: its bytes and the version that they are of, or what `get` would have thrown. */
+export type Got =
+  | { key: string; bytes: Buffer; version: string; error: null }
+  | { key: string; bytes: null; error: Error };
 
 export interface Digested {
   /** Lower-case hex. */
