@@ -87,6 +87,15 @@ static void path_of(int file, char *path, size_t size) {
   path[length < 0 ? 0 : length] = 0;
 }
 
+/* Where a name lies that is meant from a directory on: into `whole`, unless it is a path of its own. */
+static const char *from_directory(int directory, const char *path, char whole[PATH_MAX]) {
+  if (control == NULL || path == NULL || path[0] == '/' || directory < 0) return path;
+  path_of(directory, whole, PATH_MAX / 2);
+  const size_t length = strlen(whole);
+  snprintf(whole + length, PATH_MAX - length, "/%s", path);
+  return whole;
+}
+
 /* Who closes a descriptor without the C library leaves its number to another file, or a socket. */
 static int is_watched(int file) {
   if (control == NULL || file < 0 || file >= DESCRIPTORS || !watched[file]) return 0;
@@ -168,8 +177,10 @@ int openat(int directory, const char *path, int flags, ...) {
     va_end(rest);
   }
   REAL(openat);
-  if (is_under(path) && (flags & O_CREAT) && fails(MAKE, "open", path)) return -1;
-  return opened(real(directory, path, flags, mode), path, flags);
+  char whole[PATH_MAX];
+  const char *place = from_directory(directory, path, whole);
+  if (is_under(place) && (flags & O_CREAT) && fails(MAKE, "open", place)) return -1;
+  return opened(real(directory, path, flags, mode), place, flags);
 }
 
 int close(int file) {
@@ -268,6 +279,30 @@ ON_LENGTH(ftruncate64)
   }
 ON_TWO_PATHS(rename)
 ON_TWO_PATHS(link)
+
+int renameat(int from_root, const char *from, int to_root, const char *to) {
+  REAL(renameat);
+  char whole[PATH_MAX];
+  const char *place = from_directory(to_root, to, whole);
+  if (is_under(place) && fails(RENAME, "rename", place)) return -1;
+  return real(from_root, from, to_root, to);
+}
+
+int linkat(int from_root, const char *from, int to_root, const char *to, int flags) {
+  REAL(linkat);
+  char whole[PATH_MAX];
+  const char *place = from_directory(to_root, to, whole);
+  if (is_under(place) && fails(RENAME, "link", place)) return -1;
+  return real(from_root, from, to_root, to, flags);
+}
+
+int unlinkat(int directory, const char *path, int flags) {
+  REAL(unlinkat);
+  char whole[PATH_MAX];
+  const char *place = from_directory(directory, path, whole);
+  if (is_under(place) && fails(REMOVE, "unlink", place)) return -1;
+  return real(directory, path, flags);
+}
 
 int renameat2(int from_directory, const char *from, int to_directory, const char *to, unsigned flags) {
   REAL(renameat2);
