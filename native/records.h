@@ -70,6 +70,7 @@ class RecordCursor {
     size_t to = 0;
     uint32_t timeline = 0;
     Digest digest{};
+    bool is_chained = true;  // false: the digest stays as it is
     uint64_t sequence = 0;         // the last one before the first record
     uint64_t stop_sequence = kNever;  // the first commit that ends after it is not taken
     uint64_t stop_time_us = kNever;   // the first commit with a later time is not taken

@@ -27,7 +27,7 @@ uint64_t StopOf(const Napi::Value& value) {
   return stop < 0 ? RecordCursor::kNever : static_cast<uint64_t>(stop);
 }
 
-// (bytes, from, to, timeline, digest, sequence, stopSequence, stopTimeUs)
+// (bytes, from, to, timeline, digest or null, sequence, stopSequence, stopTimeUs)
 RecordCursor::Range RangeOf(const Napi::CallbackInfo& info) {
   RecordCursor::Range range;
   const size_t size = BytesOf(info[0]).size();
@@ -35,6 +35,7 @@ RecordCursor::Range RangeOf(const Napi::CallbackInfo& info) {
   range.from = std::min(range.to, static_cast<size_t>(info[1].As<Napi::Number>().Int64Value()));
   range.timeline = info[3].As<Napi::Number>().Uint32Value();
   range.digest = DigestOf(info[4]);
+  range.is_chained = info[4].IsBuffer();
   range.sequence = static_cast<uint64_t>(info[5].As<Napi::Number>().Int64Value());
   range.stop_sequence = StopOf(info[6]);
   range.stop_time_us = StopOf(info[7]);
@@ -45,7 +46,10 @@ RecordCursor::Range RangeOf(const Napi::CallbackInfo& info) {
 class RecordsWorker : public Worker {
  protected:
   RecordsWorker(std::shared_ptr<Handle> handle, const Napi::CallbackInfo& info)
-      : Worker(std::move(handle)), cursor_(BytesOf(info[0]), RangeOf(info)), env_(info.Env()) {
+      : Worker(std::move(handle)),
+        cursor_(BytesOf(info[0]), RangeOf(info)),
+        is_chained_(info[4].IsBuffer()),
+        env_(info.Env()) {
     napi_create_reference(env_, info[0], 1, &buffer_);
   }
 
@@ -59,7 +63,7 @@ class RecordsWorker : public Worker {
     number("lastTimeUs", cursor_.last_time_us());
     number("offset", cursor_.offset());
     number("bytes", cursor_.body_bytes());
-    result.Set("digest", DigestBuffer(env, cursor_.digest()));
+    result.Set("digest", is_chained_ ? DigestBuffer(env, cursor_.digest()) : env.Null());
     return result;
   }
 
@@ -68,6 +72,7 @@ class RecordsWorker : public Worker {
   RecordCursor cursor_;
 
  private:
+  const bool is_chained_;
   napi_env env_;
   napi_ref buffer_ = nullptr;
 };

@@ -34,13 +34,16 @@ export interface NativeCommitReader {
 
 export type NativeMark = [prefix: Buffer, bytes: number, timeOffset: number, timelineOffset: number];
 
-/** A stop below 0: none. */
+/** digest null: none was given. */
+export type NativeProgress = Omit<RecordProgress, 'digest'> & { digest: Buffer | null };
+
+/** A stop below 0: none; digest null: it is not computed. */
 export type NativeRange = [
   bytes: Buffer,
   from: number,
   to: number,
   timeline: number,
-  digest: Buffer,
+  digest: Buffer | null,
   sequence: number,
   stopSequence: number,
   stopTimeUs: number,
@@ -77,7 +80,7 @@ export interface NativeDatabase {
     ...mark: NativeMark
   ): NativeCommitReader;
   readCommit(sequence: number, unmarkedTimeUs: number, ...mark: NativeMark): Promise<Buffer | null>;
-  replay(...args: [...NativeRange, batchBytes: number]): Promise<RecordProgress>;
+  replay(...args: [...NativeRange, batchBytes: number]): Promise<NativeProgress>;
   unlinkArchivedLog(name: string): Promise<void>;
   snapshot(): [id: number, sequence: number];
   releaseSnapshot(id: number): void;

@@ -7,11 +7,11 @@
  *   MISCONF         the engine's own, by details.kind; `sequence`: the database does not stand where the records begin
  */
 import { CairnError } from '../base/errors.js';
-import { loadAddon, type NativeRange } from './addon.js';
+import { loadAddon, type NativeProgress, type NativeRange } from './addon.js';
 import { DIGEST_BYTES, digestOf, markOf } from './commit-reader.js';
 import { nativeOf } from './database.js';
 import { engineError } from './status.js';
-import type { CommitMarkShape, Database, RecordProgress, RecordRange } from './types.js';
+import type { CommitMarkShape, Database, ProvenRange, RecordProgress, RecordRange } from './types.js';
 import { explainWalError } from './wal-reader.js';
 
 const DEFAULT_BATCH_BYTES = 1 << 20;
@@ -26,14 +26,17 @@ export async function replayRecords(
   bytes: Buffer,
   options: RecordRange & { batchBytes?: number },
 ): Promise<RecordProgress> {
-  const batchBytes = Math.max(1, Math.trunc(options.batchBytes ?? DEFAULT_BATCH_BYTES));
-  const doing = `cannot replay into ${database.path}`;
-  try {
-    const progress = await nativeOf(database).replay(...nativeRange(bytes, options), batchBytes);
-    return checkDigest(progress, bytes, options, doing);
-  } catch (thrown) {
-    throw recordError(thrown, doing, database.path);
-  }
+  const progress = await replay(database, bytes, options, options.batchBytes);
+  return checkDigest(progress as RecordProgress, bytes, options, replaying(database));
+}
+
+/** The same without the running digest, for bytes that are proven otherwise: a sixth of the processor time of a replay. */
+export async function replayProven(
+  database: Database,
+  bytes: Buffer,
+  range: ProvenRange,
+): Promise<Omit<RecordProgress, 'digest'>> {
+  return replay(database, bytes, { ...range, digest: null });
 }
 
 /** The same checks without a database. */
@@ -67,13 +70,41 @@ export async function readCommit(
   }
 }
 
-function nativeRange(bytes: Buffer, range: RecordRange): NativeRange {
+async function replay(
+  database: Database,
+  bytes: Buffer,
+  range: NativeRecordRange,
+  batchBytes = DEFAULT_BATCH_BYTES,
+): Promise<NativeProgress> {
+  try {
+    return await nativeOf(database).replay(...nativeRange(bytes, range), Math.max(1, Math.trunc(batchBytes)));
+  } catch (thrown) {
+    throw recordError(thrown, replaying(database), database.path);
+  }
+}
+
+function replaying({ path }: Database): string {
+  return `cannot replay into ${path}`;
+}
+
+type NativeRecordRange = ProvenRange & { digest: Buffer | null };
+
+function nativeRange(bytes: Buffer, range: NativeRecordRange): NativeRange {
   const { from = 0, to = bytes.length, timeline, digest, expectedSequence } = range;
   if (!(from >= 0 && from <= to && to <= bytes.length)) {
     throw new TypeError(`records from ${from} to ${to} do not lie within ${bytes.length} bytes`);
   }
   const { stopAfterSequence = -1, stopAfterTimeUs = -1 } = range;
-  return [bytes, from, to, timeline, digestOf(digest), expectedSequence, stopAfterSequence, stopAfterTimeUs];
+  return [
+    bytes,
+    from,
+    to,
+    timeline,
+    digest === null ? null : digestOf(digest),
+    expectedSequence,
+    stopAfterSequence,
+    stopAfterTimeUs,
+  ];
 }
 
 function checkDigest(progress: RecordProgress, bytes: Buffer, range: RecordRange, doing: string): RecordProgress {

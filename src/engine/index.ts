@@ -8,7 +8,7 @@ export {
   splitBatch,
 } from './batch-reader.js';
 export { decodeBlock, type Entry, visitBlock } from './block.js';
-export { readCommit, replayRecords, verifyRecords } from './commits.js';
+export { readCommit, replayProven, replayRecords, verifyRecords } from './commits.js';
 export { nativeFiles } from './file-calls.js';
 export { acquireFileLock } from './file-lock.js';
 export { archivedLogs, logBytes, unlinkArchivedLog } from './log-files.js';

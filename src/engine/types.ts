@@ -162,6 +162,9 @@ export interface RecordRange {
   expectedDigest?: Buffer;
 }
 
+/** Records of bytes that are proven already, by the SHA-256 of all of them: nobody computes the running digest once more. */
+export type ProvenRange = Omit<RecordRange, 'digest' | 'expectedDigest'>;
+
 /** Where checking or applying records has come to. */
 export interface RecordProgress {
   commits: number;

@@ -1,12 +1,15 @@
 /** Recovery at the edges of lines: clocks that lag, ends that nobody archived, copies that are older than they say. */
-import { cpSync, rmSync } from 'node:fs';
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { Timelines } from '../../src/backup/timelines.js';
 import { parseTime } from '../../src/base/time.js';
 import { nativeFiles } from '../../src/engine/index.js';
+import { encodeSegment, verifySegment } from '../../src/format/index.js';
 import { openLocalStore } from '../../src/storage/index.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
 import { silentLog } from '../support/log.js';
+import { objectKeys } from '../support/repository-files.js';
 import { scratch } from '../support/scratch.js';
 
 const HOUR_US = 3_600_000_000;
@@ -266,3 +269,37 @@ t.test('an older copy from before the first archived commit goes on from where i
     t.equal(await third.get('n'), value);
   }
 });
+
+t.test(
+  'a segment whose header says another number of commits than it has is refused, and nothing rests on it',
+  async (t) => {
+    const f = await fixture(t);
+    await f.set('n', '0');
+    const id = await f.create();
+    for (const n of [1, 2, 3]) await f.set('n', String(n));
+    await f.backup.window();
+    const { path, key, bytes } = wholeSegment(f, f.keyspace.position.sequence);
+    await f.set('n', '4');
+    await f.backup.window();
+    const { sequence } = f.keyspace.position;
+    const content = verifySegment(bytes);
+    // Its checksums fit: whoever wrote it was wrong.
+    writeFileSync(path, encodeSegment({ ...content, commits: content.commits - 1 }));
+    const before = await f.get('n');
+    await t.rejects(f.restore({ target: { seq: sequence } }), {
+      code: 'BACKUPCORRUPT',
+      message: new RegExp(`the segment ${key} is damaged: its header promises the commits`),
+    });
+    t.equal(await f.get('n'), before);
+    await t.rejects(f.restore({ target: { seq: sequence } }), { code: 'WALGAP' }, 'known from then on');
+    await f.restore({ backup: id });
+    t.equal(await f.get('n'), '0');
+  },
+);
+
+function wholeSegment(f: Fixture, upTo: number): { path: string; key: string; bytes: Buffer } {
+  const key = objectKeys(f.repository).find((key) => key.endsWith(`-${String(upTo).padStart(20, '0')}.seg`));
+  if (key === undefined) throw new Error(`no segment ends at ${upTo}`);
+  const path = join(f.repository, key);
+  return { path, key, bytes: readFileSync(path) };
+}
