@@ -3,6 +3,11 @@
 #include <napi.h>
 #include <rocksdb/version.h>
 
+#include <cstdlib>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "checksum.h"
 #include "commits.h"
 #include "database.h"
@@ -20,7 +25,28 @@ Napi::Value Exiting(const Napi::CallbackInfo& info) {
   return info.Env().Undefined();
 }
 
+// releaseMemory(buffer): what it has alone is given back now, not when somebody collects garbage. It is empty afterwards.
+Napi::Value ReleaseMemory(const Napi::CallbackInfo& info) {
+  if (info[0].IsBuffer()) {
+    Napi::ArrayBuffer memory = info[0].As<Napi::Uint8Array>().ArrayBuffer();
+    if (memory.ByteLength() == info[0].As<Napi::Uint8Array>().ByteLength()) memory.Detach();
+  }
+  return info.Env().Undefined();
+}
+
+// Blocks of a megabyte and more go back to the system when they are freed. glibc otherwise keeps them after a while, in an arena for each
+// thread: replays, whose memtables come and go, left up to a hundred megabytes.
+void ReturnLargeBlocks() {
+#ifdef __GLIBC__
+  constexpr int kMebibyte = 1 << 20;
+  if (getenv("MALLOC_MMAP_THRESHOLD_") != nullptr) return;
+  mallopt(M_MMAP_THRESHOLD, kMebibyte);
+  mallopt(M_TRIM_THRESHOLD, 2 * kMebibyte);
+#endif
+}
+
 Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+  ReturnLargeBlocks();
   auto* data = new cairn::AddonData();
   data->environment = std::make_shared<cairn::Environment>(env);
   data->database = Napi::Persistent(cairn::Database::Define(env));
@@ -35,6 +61,7 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("settleFile", Napi::Function::New(env, cairn::SettleFile));
   exports.Set("fileList", Napi::Function::New(env, cairn::FileList));
   exports.Set("copyFile", Napi::Function::New(env, cairn::QueueFileCopy));
+  exports.Set("releaseMemory", Napi::Function::New(env, ReleaseMemory));
   exports.Set("sendToSockets", Napi::Function::New(env, cairn::SendToSockets));
   exports.Set("lockFile", Napi::Function::New(env, cairn::LockFile));
   exports.Set("unlockFile", Napi::Function::New(env, cairn::UnlockFile));

@@ -9,6 +9,7 @@
  */
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
+import { releaseMemory } from '../engine/index.js';
 import type { CommitMarkShape, CommitReader, Database } from '../engine/types.js';
 import { keyOfSegment, type SegmentHeader } from '../format/index.js';
 import { StoreObjectExists } from '../storage/store.js';
@@ -101,6 +102,7 @@ export class Capture {
     captured.segments += 1;
     captured.commits += header.commits;
     captured.bytes += bytes.length;
+    releaseMemory(bytes);
   }
 
   async #put(header: SegmentHeader, bytes: Buffer): Promise<void> {

@@ -11,7 +11,7 @@
  */
 import { CairnError } from '../base/errors.js';
 import { faultPoint } from '../base/fault-points.js';
-import { replayProven, replayRecords } from '../engine/index.js';
+import { releaseMemory, replayProven, replayRecords } from '../engine/index.js';
 import type { Database, RecordProgress } from '../engine/types.js';
 import { SEGMENT_HEADER_BYTES } from '../format/index.js';
 import type { Operation } from './operations.js';
@@ -26,6 +26,9 @@ interface Place {
   /** Hex; null: not known, the first segment says it. */
   digest: string | null;
 }
+
+/** Segments come in 8 MB, merged ones in up to 16. */
+const MOST_READ_AHEAD = 20 << 20;
 
 export async function replaySteps(
   repository: Repository,
@@ -46,23 +49,36 @@ async function replayStep(
 ): Promise<number> {
   const place: Place = { sequence: step.from, commits, digest: step.digestFrom };
   const { segments } = step;
-  let next = read(repository, segments[0]?.key);
-  for (const [i, { key, sizeBytes }] of segments.entries()) {
-    const segment = await next;
-    next = read(repository, segments[i + 1]?.key);
-    next.catch(() => undefined);
-    operation.checkpoint();
-    if (segment === null) break;
-    try {
-      await replaySegment(database, segment, step, place);
-    } catch (error) {
-      if (!(error instanceof CairnError) || error.details.kind !== 'corruption') throw error;
-      const damage = damagedSegment(key, error);
-      await repository.segments.markDamaged(key, damage);
-      throw damage;
+  // One is applied, the next one read, unless both were more than that.
+  const largest = segments.reduce((most, { sizeBytes }) => Math.max(most, sizeBytes), 0);
+  const rooms = [new Room(largest), new Room(largest)] as const;
+  const isReadAhead = 2 * largest <= MOST_READ_AHEAD;
+  const read = async (nth: number): Promise<OpenSegment | null> => {
+    const key = segments[nth]?.key;
+    const room = isReadAhead && nth % 2 === 1 ? rooms[1] : rooms[0];
+    return key === undefined ? null : readKnownSegment(repository, key, room.of);
+  };
+  let next = read(0);
+  try {
+    for (const [i, { key, sizeBytes }] of segments.entries()) {
+      const segment = await next;
+      if (isReadAhead) next = read(i + 1);
+      next.catch(() => undefined);
+      operation.checkpoint();
+      if (segment === null) break;
+      await replaySegment(database, segment, step, place).catch(async (error: unknown) => {
+        if (!(error instanceof CairnError) || error.details.kind !== 'corruption') throw error;
+        const damage = damagedSegment(key, error);
+        await repository.segments.markDamaged(key, damage);
+        throw damage;
+      });
+      if (!isReadAhead) next = read(i + 1);
+      operation.progress(sizeBytes);
+      await faultPoint('segment-replayed');
     }
-    operation.progress(sizeBytes);
-    await faultPoint('segment-replayed');
+  } finally {
+    await next.catch(() => undefined); // it reads into one of them
+    for (const room of rooms) room.free();
   }
   if (place.sequence !== step.to) throw seam(step, 'sequence', step.to, place.sequence);
   if (step.digestTo !== null && step.digestTo !== place.digest) {
@@ -71,8 +87,26 @@ async function replayStep(
   return place.commits;
 }
 
-function read(repository: Repository, key: string | undefined): Promise<OpenSegment | null> {
-  return key === undefined ? Promise.resolve(null) : readKnownSegment(repository, key);
+/** Memory for one segment after the other, taken when the first one comes. */
+class Room {
+  readonly #largest: number;
+  #bytes: Buffer | null = null;
+
+  /** One that has become larger since it was listed gets memory of its own. */
+  constructor(largest: number) {
+    this.#largest = largest;
+  }
+
+  readonly of = (sizeBytes: number): Buffer => {
+    if (sizeBytes > this.#largest) return Buffer.allocUnsafeSlow(sizeBytes);
+    this.#bytes ??= Buffer.allocUnsafeSlow(this.#largest);
+    return this.#bytes.subarray(0, sizeBytes);
+  };
+
+  free(): void {
+    if (this.#bytes !== null) releaseMemory(this.#bytes);
+    this.#bytes = null;
+  }
 }
 
 async function replaySegment(database: Database, segment: OpenSegment, step: ReplayStep, place: Place): Promise<void> {

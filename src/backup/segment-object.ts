@@ -5,6 +5,7 @@
  * A segment that is not what it should be is BACKUPCORRUPT and names the object; one that is gone BACKUPINCOMPLETE.
  */
 import { CairnError } from '../base/errors.js';
+import type { RoomFor } from '../base/fs.js';
 import { sha256InPool, verifyRecords } from '../engine/index.js';
 import type { FramedCommits, RecordProgress } from '../engine/types.js';
 import {
@@ -70,8 +71,8 @@ export async function assembleSegment(
 }
 
 /** Reads a segment and proves its frame: name, header, length, footer, index, SHA-256. */
-export async function readSegment(store: Store, key: string): Promise<OpenSegment> {
-  const bytes = await store.get(key, MAX_SEGMENT_BYTES).catch((error: unknown) => {
+export async function readSegment(store: Store, key: string, room?: RoomFor): Promise<OpenSegment> {
+  const bytes = await store.get(key, MAX_SEGMENT_BYTES, room).catch((error: unknown) => {
     throw error instanceof StoreObjectMissing ? missingSegment(key) : error;
   });
   return openSegment(key, bytes);
@@ -87,9 +88,10 @@ interface SegmentKnowledge {
 export async function readKnownSegment(
   repository: { store: Store; segments: SegmentKnowledge },
   key: string,
+  room?: RoomFor,
 ): Promise<OpenSegment> {
   try {
-    const segment = await readSegment(repository.store, key);
+    const segment = await readSegment(repository.store, key, room);
     repository.segments.learn(key, segment.header);
     return segment;
   } catch (error) {

@@ -156,25 +156,36 @@ export class FileTooLarge extends Error {
 }
 
 /** Reads a whole regular file (no symlink, no device), refusing more than maxBytes before memory is taken. */
-export async function readFileBounded(path: string, maxBytes: number): Promise<Buffer> {
-  return readRegular(path, (sizeBytes) => {
-    if (sizeBytes > maxBytes) throw new FileTooLarge(path, sizeBytes, maxBytes);
-    return sizeBytes;
-  });
+export async function readFileBounded(path: string, maxBytes: number, room?: RoomFor): Promise<Buffer> {
+  return readRegular(
+    path,
+    (sizeBytes) => {
+      if (sizeBytes > maxBytes) throw new FileTooLarge(path, sizeBytes, maxBytes);
+      return sizeBytes;
+    },
+    room,
+  );
 }
+
+/** Memory for so many bytes, of the caller's, who reads many files one after the other: fresh memory for each would be garbage for long. */
+export type RoomFor = (sizeBytes: number) => Buffer;
 
 /** The first `length` bytes of a regular file, fewer where it is shorter. */
 export async function readFileStart(path: string, length: number): Promise<Buffer> {
   return readRegular(path, (sizeBytes) => Math.min(sizeBytes, length));
 }
 
-async function readRegular(path: string, lengthOf: (sizeBytes: number) => number): Promise<Buffer> {
+async function readRegular(
+  path: string,
+  lengthOf: (sizeBytes: number) => number,
+  room: RoomFor = Buffer.allocUnsafe,
+): Promise<Buffer> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
   return withFile(path, flags, async (file) => {
     const stats = await file.stat();
     if (!stats.isFile()) throw notRegular(path, stats.isDirectory());
     const wanted = lengthOf(stats.size);
-    const buffer = Buffer.allocUnsafe(wanted);
+    const buffer = room(wanted);
     let length = 0;
     while (length < wanted) {
       const { bytesRead } = await file.read(buffer, length, wanted - length, length);

@@ -166,6 +166,7 @@ export interface Addon {
     gone: string;
     seen?: Buffer;
   }>;
+  releaseMemory(buffer: Buffer): void;
   /** In the place of each socket's descriptor: how many bytes of its piece were taken, or -errno. */
   sendToSockets(sockets: Int32Array, pieces: readonly Buffer[]): void;
   /** sizeBytes below 0: all; control: newCopyControl; errno 0: none. */

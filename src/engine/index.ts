@@ -14,6 +14,7 @@ export { acquireFileLock } from './file-lock.js';
 export { archivedLogs, logBytes, unlinkArchivedLog } from './log-files.js';
 export { type LogScan, listLogs, scanLog } from './log-scan.js';
 export { openDatabase, openSecondary } from './open.js';
+export { releaseMemory } from './release-memory.js';
 export { sha256InPool } from './sha256.js';
 export { nativeSockets } from './socket-calls.js';
 export type { EngineErrorKind } from './status.js';

@@ -21,6 +21,7 @@ import {
   ignoreMissing,
   isErrno,
   makeDirectory,
+  type RoomFor,
   readFileBounded,
   readFileStart,
   removeFile,
@@ -92,21 +93,21 @@ export class LocalStore implements Store {
     this.#pool = new CopyPool(files.copy);
   }
 
-  async get(key: string, maxBytes: number): Promise<Buffer> {
+  async get(key: string, maxBytes: number, room?: RoomFor): Promise<Buffer> {
     requireKey(key);
-    if (maxBytes <= MOST_IN_ONE_READ) {
+    if (maxBytes <= MOST_IN_ONE_READ && room === undefined) {
       const [found] = await this.#files.reads(this.#root, [key], maxBytes, ENOUGH_BYTES);
       if (found != null) return found.bytes;
     }
-    return this.#getOrThrow(key, maxBytes);
+    return this.#getOrThrow(key, maxBytes, room);
   }
 
   /** Finds out why it cannot be read, unless it can. */
-  async #getOrThrow(key: string, maxBytes: number): Promise<Buffer> {
+  async #getOrThrow(key: string, maxBytes: number, room?: RoomFor): Promise<Buffer> {
     const path = await this.#existing(key);
     return this.#mapped({ doing: `read ${key}`, path, details: { key } }, async () => {
       try {
-        return await readFileBounded(path, maxBytes);
+        return await readFileBounded(path, maxBytes, room);
       } catch (error) {
         if (isNothing(error)) throw new StoreObjectMissing(key);
         throw isErrno(error, 'EINVAL') ? notAnObject(key, path) : error;

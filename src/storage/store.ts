@@ -17,6 +17,7 @@
  *     details.errno has the system's code where there is one.
  */
 import { CairnError } from '../base/errors.js';
+import type { RoomFor } from '../base/fs.js';
 
 export interface StoreEntry {
   key: string;
@@ -117,7 +118,8 @@ function shown(text: string): string {
 export interface Store {
   /** For people and logs, e.g. the directory's path. Never holds a secret. */
   readonly location: string;
-  get(key: string, maxBytes: number): Promise<Buffer>;
+  /** `room`: where to, for whoever reads many large objects one after the other; it may be left unused. */
+  get(key: string, maxBytes: number, room?: RoomFor): Promise<Buffer>;
   /** The first `length` bytes of an object, fewer where it is shorter. */
   getStart(key: string, length: number): Promise<Buffer>;
   /**

@@ -93,3 +93,19 @@ t.test('a target inside a write group is exact, says itself where it is, and goe
     await database.close();
   }
 });
+
+t.test('segments too large to have two of them in memory are replayed one after the other', async (t) => {
+  const f = await fixture(t);
+  await f.create();
+  const values = ['a', 'b', 'c'].map((letter) => letter.repeat(11 << 20));
+  for (const value of values) {
+    await f.set('n', value);
+    await f.set(`key:${value[0]}`, 'there');
+    await f.backup.window();
+  }
+  const { sequence } = f.keyspace.position;
+  await f.set('n', 'later');
+  t.match(await f.restore({ target: { seq: sequence } }), { commits_replayed: 6 });
+  t.ok((await f.get('n')) === values[2]);
+  t.equal(await f.get('key:a'), 'there');
+});
