@@ -14,6 +14,8 @@
 #include <new>
 #include <thread>
 
+#include "descriptor.h"
+
 namespace cairn {
 namespace {
 
@@ -39,35 +41,6 @@ struct Failure {
 };
 
 [[noreturn]] void Fail(Side side, const char* call) { throw Failure{Kind::kSystem, side, errno, call}; }
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  ~Descriptor() {
-    if (number_ >= 0) close(number_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int number() const { return number_; }
-
- private:
-  const int number_;
-};
-
-// Calls again what a signal interrupted.
-template <typename Call>
-auto Uninterrupted(Call call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
-}
-
-int SyncWhole(int descriptor) {
-#ifdef F_FULLFSYNC
-  if (fcntl(descriptor, F_FULLFSYNC) == 0) return 0;
-#endif
-  return Uninterrupted([&] { return fsync(descriptor); });
-}
 
 void SyncData(int descriptor) {
 #ifdef __linux__

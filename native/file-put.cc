@@ -11,20 +11,13 @@
 #include <string>
 
 #include "below-root.h"
+#include "descriptor.h"
 #include "operations.h"
 
 namespace cairn {
 namespace {
 
 constexpr mode_t kFileMode = 0600;
-
-// Calls again what a signal interrupted.
-template <typename Call>
-auto Uninterrupted(Call call) {
-  auto result = call();
-  while (result < 0 && errno == EINTR) result = call();
-  return result;
-}
 
 class FileStepWorker : public Worker {
  protected:
@@ -94,7 +87,7 @@ class StageWorker : public FileStepWorker {
       if (more <= 0) return Failed("write");
       at += static_cast<size_t>(more);
     }
-    return Uninterrupted([&] { return fsync(file); }) == 0 || Failed("fsync");
+    return SyncWhole(file) == 0 || Failed("fsync");
   }
 
   const std::string name_;
@@ -128,7 +121,7 @@ class SettleWorker : public FileStepWorker {
     } else if (renameat(root, name_.c_str(), directory, name) != 0) {
       return Failed("rename");
     }
-    return Uninterrupted([&] { return fsync(directory); }) == 0 || Failed("fsync");
+    return SyncWhole(directory) == 0 || Failed("fsync");
   }
 
   const std::string name_;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "below-root.h"
+#include "descriptor.h"
 #include "file-version.h"
 #include "operations.h"
 
@@ -55,11 +56,8 @@ class FileReadsWorker : public Worker {
   // Not blocking: somebody may have put a pipe there, whose open waits for a writer.
   int32_t Read(const BelowRoot::Place& place) {
     if (place.directory < 0) return kUnread;
-    const int file = openat(place.directory, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (file < 0) return kUnread;
-    const int32_t length = Append(file);
-    close(file);
-    return length;
+    const Descriptor file(openat(place.directory, place.name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    return file.number() < 0 ? kUnread : Append(file.number());
   }
 
   // As much as its size says; fewer where it shrinks meanwhile.

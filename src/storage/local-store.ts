@@ -96,7 +96,7 @@ export class LocalStore implements Store {
   async get(key: string, maxBytes: number, room?: RoomFor): Promise<Buffer> {
     requireKey(key);
     if (maxBytes <= MOST_IN_ONE_READ && room === undefined) {
-      const [found] = await this.#files.reads(this.#root, [key], maxBytes, ENOUGH_BYTES);
+      const [found] = await this.#files.reads(this.#root, [key], maxBytes, ENOUGH_BYTES).catch(() => []);
       if (found != null) return found.bytes;
     }
     return this.#getOrThrow(key, maxBytes, room);

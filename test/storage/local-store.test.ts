@@ -243,6 +243,14 @@ t.test('a failure can be told under the code of the operation, specific codes st
   t.equal(recode(full, 'RESTOREFAILED'), full);
 });
 
+t.test('what one native call has no memory for is read in parts, or is an error that says what was read', async (t) => {
+  const refusing = async () => Promise.reject(new Error('Operation aborted: std::bad_alloc'));
+  const store = await openLocalStore(scratch(t), { files: { ...nativeFiles, reads: refusing } });
+  t.teardown(() => store.close());
+  await store.put('a', Buffer.from('abc'));
+  t.equal((await store.get('a', 3)).toString(), 'abc');
+});
+
 async function openStore(t: Test, root = scratch(t)): Promise<Store> {
   const store = await openLocalStore(root, { files: nativeFiles });
   t.teardown(() => store.close());
