@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <numeric>
 
 namespace cairn {
@@ -17,6 +18,11 @@ constexpr int kDirectory = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 constexpr int kDirectory = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 #endif
 
+// Unsigned, as local-store.ts has it.
+std::string IdentityOf(const struct stat& stats) {
+  return std::to_string(static_cast<uint64_t>(stats.st_dev)) + "-" + std::to_string(static_cast<uint64_t>(stats.st_ino));
+}
+
 }  // namespace
 
 BelowRoot::BelowRoot(const Root& root) : root_(Open(root, &root_error_)) {}
@@ -26,12 +32,13 @@ BelowRoot::~BelowRoot() {
   if (root_ >= 0) close(root_);
 }
 
+// One that is known by its identity may have been moved, and a link left in its place.
 int BelowRoot::Open(const Root& root, int* error) {
-  const int number = open(root.path.c_str(), kDirectory);
+  const int number = open(root.path.c_str(), root.identity.empty() ? kDirectory : kDirectory & ~O_NOFOLLOW);
   if (number < 0) *error = errno;
   if (number < 0 || root.identity.empty()) return number;
   struct stat stats;
-  if (fstat(number, &stats) == 0 && root.identity == std::to_string(stats.st_dev) + "-" + std::to_string(stats.st_ino)) {
+  if (fstat(number, &stats) == 0 && root.identity == IdentityOf(stats)) {
     return number;
   }
   *error = ENOENT;

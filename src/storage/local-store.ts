@@ -488,7 +488,7 @@ function entryOf(key: string, stats: BigIntStats): StoreEntry {
   return {
     key,
     sizeBytes: Number(stats.size),
-    version: `${stats.ino}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`,
+    version: `${unsigned(stats.ino)}-${stats.size}-${stats.mtimeNs}-${stats.ctimeNs}`,
     modifiedUs: Number(stats.mtimeNs / 1000n),
   };
 }
@@ -499,7 +499,12 @@ function reaches(directory: string, prefix: string): boolean {
 }
 
 function identityOf(stats: BigIntStats): string {
-  return `${stats.dev}-${stats.ino}`;
+  return `${unsigned(stats.dev)}-${unsigned(stats.ino)}`;
+}
+
+/** Node tells what the system counts in 64 bits with a sign: overlays and pooled disks have inodes from 2^63 on. */
+function unsigned(number: bigint): bigint {
+  return BigInt.asUintN(64, number);
 }
 
 /** No file of that name; a directory is the start of other keys, not an object. */

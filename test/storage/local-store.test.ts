@@ -243,6 +243,47 @@ t.test('a failure can be told under the code of the operation, specific codes st
   t.equal(recode(full, 'RESTOREFAILED'), full);
 });
 
+t.test(
+  'inodes from 2^63 on, as overlays and pooled disks have them, are the same in every look',
+  { skip: !isRoot && 'needs root' },
+  async (t) => {
+    // The third layer's inodes have the highest bit.
+    const [over, low, lowest] = ['size=1m', 'size=1m', 'size=1m'].map((options) => mount(t, options));
+    const path = scratch(t);
+    mkdirSync(join(over as string, 'up'));
+    mkdirSync(join(over as string, 'work'));
+    mkdirSync(join(lowest as string, 'repository'));
+    const layers = `lowerdir=${low}:${lowest},upperdir=${over}/up,workdir=${over}/work`;
+    try {
+      execFileSync('mount', ['-t', 'overlay', '-o', `xino=on,${layers}`, 'none', path], { stdio: 'pipe' });
+    } catch {
+      return t.pass('no overlays here');
+    }
+    t.teardown(() => execFileSync('umount', ['-l', path]));
+    const root = join(path, 'repository');
+    if (BigInt.asUintN(64, statSync(root, { bigint: true }).ino) < 2n ** 63n) return t.pass('small inodes here');
+    const store = await openStore(t, root);
+    await store.put('a/b', Buffer.from('abc'));
+    t.equal((await store.get('a/b', 3)).toString(), 'abc');
+    t.same(await keys(store), ['a/b']);
+    const { changed } = await store.changes('a/');
+    t.same(changed, [await store.stat('a/b')]);
+  },
+);
+
+t.test('a directory that was moved, and a link left in its place, is the one that was opened', async (t) => {
+  const dir = scratch(t);
+  mkdirSync(join(dir, 'repository'));
+  const store = await openStore(t, join(dir, 'repository'));
+  await store.put('a/b', Buffer.from('abc'));
+  renameSync(join(dir, 'repository'), join(dir, 'elsewhere'));
+  symlinkSync(join(dir, 'elsewhere'), join(dir, 'repository'));
+  await store.put('a/c', Buffer.from('def'));
+  t.equal((await store.get('a/b', 3)).toString(), 'abc');
+  t.same(await keys(store), ['a/b', 'a/c']);
+  t.equal((await store.changes('a/')).changed.length, 2);
+});
+
 t.test('what one native call has no memory for is read in parts, or is an error that says what was read', async (t) => {
   const refusing = async () => Promise.reject(new Error('Operation aborted: std::bad_alloc'));
   const store = await openLocalStore(scratch(t), { files: { ...nativeFiles, reads: refusing } });
