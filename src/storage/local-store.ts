@@ -248,7 +248,9 @@ export class LocalStore implements Store {
     const parent = prefix.slice(0, prefix.lastIndexOf('/') + 1);
     const pending = [parent];
     for (let under = pending.pop(); under !== undefined; under = pending.pop()) {
-      const found = await this.#files.list(this.#root, under).catch((error: unknown) => this.#notListed(under, error));
+      const found = await this.#files
+        .list(this.#root, under)
+        .catch((error: unknown) => this.#notListed(under, error, isNothing));
       if (found === null) continue; // there is none, or it was removed while we walked
       for (const name of found.directories) if (reaches(`${under}${name}/`, prefix)) pending.push(`${under}${name}/`);
       for (const { name, ...known } of found.files) {
@@ -275,10 +277,10 @@ export class LocalStore implements Store {
   }
 
   /** Why a directory could not be listed, as an error that says what to do; null: it is not there. */
-  async #notListed(prefix: string, error: unknown): Promise<null> {
+  async #notListed(prefix: string, error: unknown, isMissing = isAbsent): Promise<null> {
     const path = join(this.location, prefix);
     const found = await this.#directory(prefix.split('/').slice(0, -1), 'refuse');
-    if (found === null || isErrno(error, 'ENOENT')) return null;
+    if (found === null || isMissing(error)) return null;
     throw await storageError(error, { doing: `list ${path}`, path });
   }
 
@@ -505,6 +507,10 @@ function identityOf(stats: BigIntStats): string {
 /** Node tells what the system counts in 64 bits with a sign: overlays and pooled disks have inodes from 2^63 on. */
 function unsigned(number: bigint): bigint {
   return BigInt.asUintN(64, number);
+}
+
+function isAbsent(thrown: unknown): boolean {
+  return isErrno(thrown, 'ENOENT');
 }
 
 /** No file of that name; a directory is the start of other keys, not an object. */

@@ -284,6 +284,13 @@ t.test('a directory that was moved, and a link left in its place, is the one tha
   t.equal((await store.changes('a/')).changed.length, 2);
 });
 
+t.test('below an object there are no keys', async (t) => {
+  const store = await openStore(t);
+  await store.put('a', Buffer.from('abc'));
+  for await (const { key } of store.list('a/')) t.fail(key);
+  for await (const { key } of store.list('a/b')) t.fail(key);
+});
+
 t.test('what one native call has no memory for is read in parts, or is an error that says what was read', async (t) => {
   const refusing = async () => Promise.reject(new Error('Operation aborted: std::bad_alloc'));
   const store = await openLocalStore(scratch(t), { files: { ...nativeFiles, reads: refusing } });
