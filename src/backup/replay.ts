@@ -72,9 +72,9 @@ async function replayStep(
         await repository.segments.markDamaged(key, damage);
         throw damage;
       });
-      if (!isReadAhead) next = read(i + 1);
       operation.progress(sizeBytes);
       await faultPoint('segment-replayed');
+      if (!isReadAhead) next = read(i + 1);
     }
   } finally {
     await next.catch(() => undefined); // it reads into one of them

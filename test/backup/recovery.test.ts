@@ -1,5 +1,8 @@
 /** Point-in-time recovery on a real database and a real repository: every moment that was archived comes back exactly. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { armFaultPoints } from '../../src/base/fault-points.js';
 import { nativeFiles, openDatabase } from '../../src/engine/index.js';
 import { iterateRecords, lastSequence, verifySegment } from '../../src/format/index.js';
 import { readPosition } from '../../src/keyspace/survey.js';
@@ -109,3 +112,32 @@ t.test('segments too large to have two of them in memory are replayed one after 
   t.ok((await f.get('n')) === values[2]);
   t.equal(await f.get('key:a'), 'there');
 });
+
+t.test(
+  'a large segment that cannot be read is an error of the restore, however long the one before it takes',
+  async (t) => {
+    const f = await fixture(t);
+    await f.create();
+    const ends: number[] = [];
+    for (const letter of ['a', 'b', 'c']) {
+      await f.set('n', letter.repeat(11 << 20));
+      await f.backup.window();
+      ends.push(f.keyspace.position.sequence);
+    }
+    const sequence = ends[2] as number;
+    await f.set('n', 'later');
+    const second = `-${String(ends[1]).padStart(20, '0')}.seg`;
+    const key = objectKeys(f.repository).find((key) => key.endsWith(second));
+    const path = join(f.repository, key as string);
+    const bytes = readFileSync(path);
+    bytes[bytes.length >> 1] = ~(bytes[bytes.length >> 1] as number) & 0xff;
+    writeFileSync(path, bytes);
+    armFaultPoints('segment-replayed=delay:500ms');
+    t.teardown(() => armFaultPoints(''));
+    await t.rejects(f.restore({ target: { seq: sequence } }), {
+      code: 'BACKUPCORRUPT',
+      message: new RegExp(`${key} is damaged`),
+    });
+    t.equal(await f.get('n'), 'later');
+  },
+);
