@@ -55,9 +55,7 @@ class FileListWorker : public Worker {
     result.Set("names", Napi::String::New(env, names_));
     result.Set("versions", Napi::String::New(env, versions_));
     result.Set("gone", Napi::String::New(env, gone_));
-    Napi::Float64Array numbers = Napi::Float64Array::New(env, numbers_.size());
-    for (size_t i = 0; i < numbers_.size(); i++) numbers[i] = numbers_[i];
-    result.Set("numbers", numbers);
+    result.Set("numbers", ToTypedArray<Napi::Float64Array>(env, numbers_));
     if (!same_) result.Set("seen", ToBuffer(env, std::move(seen_)));
     return result;
   }

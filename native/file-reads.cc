@@ -44,9 +44,7 @@ class FileReadsWorker : public Worker {
 
   Napi::Value Result(Napi::Env env) override {
     Napi::Object result = Napi::Object::New(env);
-    Napi::Int32Array lengths = Napi::Int32Array::New(env, lengths_.size());
-    for (size_t i = 0; i < lengths_.size(); i++) lengths[i] = lengths_[i];
-    result.Set("lengths", lengths);
+    result.Set("lengths", ToTypedArray<Napi::Int32Array>(env, lengths_));
     result.Set("versions", Napi::String::New(env, versions_));
     result.Set("bytes", ToBuffer(env, std::move(bytes_)));
     return result;

@@ -35,9 +35,7 @@ class FileSizesWorker : public Worker {
   }
 
   Napi::Value Result(Napi::Env env) override {
-    Napi::Float64Array sizes = Napi::Float64Array::New(env, sizes_.size());
-    for (size_t i = 0; i < sizes_.size(); i++) sizes[i] = sizes_[i];
-    return sizes;
+    return ToTypedArray<Napi::Float64Array>(env, sizes_);
   }
 
  private:

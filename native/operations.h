@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,6 +35,14 @@ inline rocksdb::Slice BytesOf(const Napi::Value& value) {
   if (!value.IsBuffer() || napi_get_buffer_info(value.Env(), value, &data, &size) != napi_ok) return rocksdb::Slice();
   // An empty Buffer may have no address; RocksDB asserts on null data in places.
   return size == 0 ? rocksdb::Slice("", 0) : rocksdb::Slice(static_cast<const char*>(data), size);
+}
+
+// Numbers made in the pool, as the typed array that Array is. In an environment that is ending there is none, nor memory to write to.
+template <typename Array, typename Numbers>
+Array ToTypedArray(Napi::Env env, const Numbers& numbers) {
+  Array array = Array::New(env, numbers.size());
+  if (!array.IsEmpty()) std::copy(numbers.begin(), numbers.end(), array.Data());
+  return array;
 }
 
 // Below a root: its path, and "device-inode" of the directory that it has to be, or nothing.

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import t from 'tap';
 import {
@@ -196,3 +197,17 @@ t.test('worker threads have databases of their own, and one that is terminated l
     await db.verifyChecksums();
   }
 });
+
+t.test(
+  'a worker thread that is terminated while it reads, lists and measures files takes nobody with it',
+  async (t) => {
+    const path = scratch(t, { file: 'x'.repeat(2 << 20) });
+    for (let round = 0; round < 10; round++) {
+      const worker = new Worker(PROGRAM, { argv: ['files', path], stdout: true });
+      await once(worker, 'message');
+      await sleep(20);
+      await worker.terminate();
+    }
+    t.pass('this process is there');
+  },
+);

@@ -6,6 +6,7 @@ import type { CairnError } from '../../../src/base/errors.js';
 import {
   acquireFileLock,
   BatchBuilder,
+  nativeFiles,
   openDatabase,
   readCommit,
   replayRecords,
@@ -61,6 +62,10 @@ async function busy() {
   return db;
 }
 
+async function repeat(call: () => Promise<unknown>): Promise<never> {
+  for (;;) await call();
+}
+
 const programs: Record<string, () => Promise<void>> = {
   async open() {
     await openDatabase(path).then(
@@ -89,6 +94,13 @@ const programs: Record<string, () => Promise<void>> = {
     await busy();
     parentPort?.postMessage('busy');
     if (!isMainThread) parentPort?.on('message', () => undefined);
+  },
+  async files() {
+    const root = { path, identity: null };
+    const { reads, sizes, list } = nativeFiles;
+    for (const call of [() => reads(root, ['file'], 4 << 20, 1), () => sizes(root, ['file']), () => list(root, '')])
+      for (let beside = 0; beside < 3; beside++) repeat(call).catch(() => undefined);
+    parentPort?.postMessage('busy');
   },
   async exit() {
     await busy();
