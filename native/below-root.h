@@ -1,5 +1,5 @@
 // Files below one directory, looked at from the directory that they lie in: by their whole path each would take twice as long. Links
-// are followed neither in the place of a file nor of a directory on the way.
+// are followed neither in the place of a file nor of a directory on the way; in that of the root itself where its identity is known.
 #pragma once
 
 #include <napi.h>

@@ -3,7 +3,10 @@
  * never come into JavaScript.
  */
 
-/** A directory that files are looked for in, below. Links are followed neither in their place nor in that of a directory on the way. */
+/**
+ * A directory that files are looked for in, below. Links are followed neither in their place nor in that of a directory on the way; in that
+ * of the root itself where its identity is known.
+ */
 export interface FileRoot {
   readonly path: string;
   /** `device-inode` of the directory that it has to be: another one of that name counts as missing. null: whichever it is. */
