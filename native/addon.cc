@@ -39,7 +39,10 @@ Napi::Value ReleaseMemory(const Napi::CallbackInfo& info) {
 void ReturnLargeBlocks() {
 #ifdef __GLIBC__
   constexpr int kMebibyte = 1 << 20;
-  if (getenv("MALLOC_MMAP_THRESHOLD_") != nullptr) return;
+  // Whoever set something of that knows why.
+  for (const char* name : {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"}) {
+    if (getenv(name) != nullptr) return;
+  }
   mallopt(M_MMAP_THRESHOLD, kMebibyte);
   mallopt(M_TRIM_THRESHOLD, 2 * kMebibyte);
 #endif

@@ -35,13 +35,13 @@ BelowRoot::~BelowRoot() {
 // One that is known by its identity may have been moved, and a link left in its place.
 int BelowRoot::Open(const Root& root, int* error) {
   const int number = open(root.path.c_str(), root.identity.empty() ? kDirectory : kDirectory & ~O_NOFOLLOW);
-  if (number < 0) *error = errno;
+  if (number < 0) *error = errno == ENOENT || errno == ENOTDIR ? ESTALE : errno;
   if (number < 0 || root.identity.empty()) return number;
   struct stat stats;
   if (fstat(number, &stats) == 0 && root.identity == IdentityOf(stats)) {
     return number;
   }
-  *error = ENOENT;
+  *error = ESTALE;
   close(number);
   return -1;
 }

@@ -35,7 +35,7 @@ class BelowRoot {
   // The directory of a key, or of a prefix that ends with '/', to be read or synced: the caller closes it. Below 0: errno says why.
   int OpenDirectory(std::string_view key);
 
-  // Itself; below 0: root_error says why.
+  // Itself; below 0: root_error says why. ESTALE: it is not there, or another one; nobody shall take that for a file that is missing.
   int root() const { return root_; }
   int root_error() const { return root_error_; }
   // Why the directory of the last key is below 0.

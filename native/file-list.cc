@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -40,10 +41,10 @@ class FileListWorker : public Worker {
       Compare();
       return rocksdb::Status::OK();
     }
+    const std::unique_ptr<DIR, int (*)(DIR*)> owner(directory, closedir);
     seen_.reserve(known_.size());
     for (errno = 0; const dirent* entry = readdir(directory); errno = 0) Look(number, *entry);
     error_ = errno;
-    closedir(directory);
     Compare();
     return rocksdb::Status::OK();
   }

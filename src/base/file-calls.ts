@@ -9,7 +9,7 @@
  */
 export interface FileRoot {
   readonly path: string;
-  /** `device-inode` of the directory that it has to be: another one of that name counts as missing. null: whichever it is. */
+  /** `device-inode` of the directory that it has to be: where there is another one, or none, calls throw ESTALE, or find nothing. null: whichever it is. */
   readonly identity: string | null;
 }
 
@@ -52,7 +52,7 @@ export interface DirectoryListing {
 }
 
 export interface DirectoryChanges {
-  /** There is no such directory, or not that root. */
+  /** There is no such directory. */
   readonly missing: boolean;
   /** For the next look. */
   readonly seen: Buffer;

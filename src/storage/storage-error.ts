@@ -58,6 +58,7 @@ const hints: Record<string, string> = {
   EAGAIN: 'Raise the limit of threads (ulimit -u, the pids limit of the service).',
   EMFILE: 'Raise the limit of open files (ulimit -n).',
   ENFILE: "Raise the system's limit of open files.",
+  ESTALE: 'The directory of the repository was not there for a moment, or another one; mount its disk and try again.',
   EXDEV: 'Everything below the repository directory must be on one file system.',
   ENAMETOOLONG: 'Choose a shorter path for the repository.',
 };
