@@ -34,6 +34,14 @@ export interface Captured {
   bytes: number;
 }
 
+/** One that is not kept yet. */
+interface ReadSegment {
+  header: SegmentHeader;
+  bytes: Buffer;
+  /** Where the chain ends once it is. */
+  end: ChainEnd;
+}
+
 /** A segment is cut at about this size: small enough to hold, hash and replay in one piece. */
 const SEGMENT_BYTES = 8 << 20;
 
@@ -62,21 +70,28 @@ export class Capture {
   async through(sequence: number, signal?: AbortSignal): Promise<Captured> {
     const captured: Captured = { segments: 0, commits: 0, bytes: 0 };
     if (sequence <= this.#end.sequence) return captured;
+    // While one segment is written the next one is read: the disk and the processor work at the same time.
+    let keeping: Promise<void> = Promise.resolve();
     try {
       await this.database.syncWal();
-      while (this.#end.sequence < sequence) {
+      for (let at = this.#end; at.sequence < sequence; ) {
         signal?.throwIfAborted();
-        await this.#segment(sequence, captured);
+        const segment = await this.#read(at, sequence);
+        await keeping;
+        keeping = this.#keep(segment, captured);
+        keeping.catch(() => undefined); // awaited above, or below
+        at = segment.end;
       }
+      await keeping;
     } catch (error) {
+      await keeping.catch(() => undefined);
       await this.close();
       throw error;
     }
     return captured;
   }
 
-  async #segment(sequence: number, captured: Captured): Promise<void> {
-    const before = this.#end;
+  async #read(before: ChainEnd, sequence: number): Promise<ReadSegment> {
     this.#reader ??= this.database.commitsSince(before.sequence, {
       timeline: before.timeline,
       digest: Buffer.from(before.digest, 'hex'),
@@ -90,15 +105,20 @@ export class Capture {
       });
     }
     const { header, bytes } = await assembleSegment(framed, before.timeline, before.commits);
-    await this.#put(header, bytes);
-    await this.#repository.segments.added(header);
-    this.#end = {
+    const end: ChainEnd = {
       timeline: before.timeline,
       sequence: header.sequenceTo,
       digest: header.digestTo,
       commits: before.commits + header.commits,
       lastUs: header.lastUs,
     };
+    return { header, bytes, end };
+  }
+
+  async #keep({ header, bytes, end }: ReadSegment, captured: Captured): Promise<void> {
+    await this.#put(header, bytes);
+    await this.#repository.segments.added(header);
+    this.#end = end;
     captured.segments += 1;
     captured.commits += header.commits;
     captured.bytes += bytes.length;
