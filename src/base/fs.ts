@@ -4,19 +4,7 @@
  * server's user: 0600 and 0700. Errors are Node's own, with `code`.
  */
 import { constants } from 'node:fs';
-import {
-  type FileHandle,
-  link,
-  lstat,
-  mkdir,
-  open,
-  opendir,
-  realpath,
-  rename,
-  rm,
-  statfs,
-  unlink,
-} from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, opendir, realpath, rename, rm, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { randomId } from './ids.js';
 
@@ -37,10 +25,6 @@ export function temporaryPath(directory: string): string {
 }
 
 export interface AtomicWriteOptions {
-  /** Where the unfinished file lives; same file system. Default: beside the target. */
-  temporaryDirectory?: string;
-  /** Fail with EEXIST when the target exists, whoever made it. */
-  ifAbsent?: boolean;
   /** Awaited when the bytes are synced, just before they get their name. */
   beforeVisible?: () => Promise<void> | undefined;
 }
@@ -52,16 +36,15 @@ export async function atomicWriteFile(
   options: AtomicWriteOptions = {},
 ): Promise<void> {
   const directory = dirname(path);
-  const temporary = temporaryPath(options.temporaryDirectory ?? directory);
+  const temporary = temporaryPath(directory);
   try {
     await writeNewFile(temporary, bytes);
     await options.beforeVisible?.();
-    await (options.ifAbsent === true ? link(temporary, path) : rename(temporary, path));
+    await rename(temporary, path);
   } catch (error) {
     await ignoreMissing(unlink(temporary)).catch(() => undefined); // the first error is the one to report
     throw error;
   }
-  if (options.ifAbsent === true) await ignoreMissing(unlink(temporary));
   await fsyncDirectory(directory);
 }
 

@@ -234,6 +234,18 @@ t.test(
   },
 );
 
+t.test('of many writers that want an absent name exactly one gets it', async (t) => {
+  const dir = scratch(t);
+  const put = async (n: number) => {
+    await nativeFiles.stage(at(dir), `.tmp-${n}`, Buffer.from(`${n}`));
+    await nativeFiles.settle(at(dir), `.tmp-${n}`, 'name', true);
+  };
+  const results = await Promise.allSettled(Array.from({ length: 20 }, (_, n) => put(n)));
+  const winners = results.flatMap((result, n) => (result.status === 'fulfilled' ? [n] : []));
+  t.equal(winners.length, 1);
+  t.equal(readFileSync(join(dir, 'name'), 'utf8'), `${winners[0]}`);
+});
+
 t.test('nothing is settled through a link, in a directory that is not there, or where a directory is', async (t) => {
   const dir = scratch(t, { root: { d: { sub: {} } }, outside: {} });
   const root = join(dir, 'root');
