@@ -38,8 +38,6 @@ class BelowRoot {
   // Itself; below 0: root_error says why. ESTALE: it is not there, or another one; nobody shall take that for a file that is missing.
   int root() const { return root_; }
   int root_error() const { return root_error_; }
-  // Why the directory of the last key is below 0.
-  int error() const { return error_; }
 
  private:
   void Enter(std::string_view parent);
@@ -49,7 +47,7 @@ class BelowRoot {
 
   int root_error_ = 0;
   const int root_;
-  int error_ = 0;
+  int error_ = 0;  // why directory_ is below 0
   bool entered_ = false;
   std::string parent_;
   int directory_ = -1;

@@ -60,8 +60,8 @@ Napi::Value SettleFile(const Napi::CallbackInfo& info);
 // file-copy-worker.cc: copyFile(source, target or null, sizeBytes, chunkBytes, control): see there.
 Napi::Value QueueFileCopy(const Napi::CallbackInfo& info);
 
-// file-list.cc: fileList(root, identity, prefix, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers, gone,
-// seen unless it is the same}.
+// file-list.cc: fileList(root, identity, prefix, what an earlier call has seen, or nothing): {errno, directories, names, versions, numbers,
+// gone, seen unless it is the same}.
 Napi::Value FileList(const Napi::CallbackInfo& info);
 
 // socket-send.cc: sendToSockets(sockets, pieces): see there.

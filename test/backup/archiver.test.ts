@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { armFaultPoints } from '../../src/base/fault-points.js';
 import { acquireFileLock } from '../../src/engine/index.js';
 import { type Fixture, type FixtureOptions, openFixture } from '../support/backup-fixture.js';
 import { capturingLog } from '../support/log.js';
@@ -164,3 +165,24 @@ t.test('a database that is older than its repository begins at the present, and 
   t.equal(await f.get('n'), '1');
   t.notOk(records.some(({ level }) => level === 'error'));
 });
+
+t.test(
+  'a segment that cannot be kept while the next one is read leaves no hole: both are written by the next try',
+  async (t) => {
+    const f = await fixture(t, { intervalMs: 3_600_000 });
+    t.teardown(() => armFaultPoints(''));
+    const full = await f.create();
+    const letters = ['a', 'b', 'c', 'd'];
+    for (const letter of letters) await f.set(`key:${letter}`, letter.repeat(7 << 20));
+    armFaultPoints('segment-written=throw:ENOSPC:1');
+    await t.rejects(f.create({ type: 'incremental', strict: true }), { code: 'NOSPACE' });
+    t.same(objectKeys(f.repository, 'wal/'), [], 'the second one did not overtake the first');
+    armFaultPoints('');
+    const increment = await f.create({ type: 'incremental', strict: true });
+    t.ok(objectKeys(f.repository, 'wal/').length >= 2);
+    await (await f.backup.verify(increment, 'DEEP')).done;
+    await f.restore({ backup: full });
+    await f.restore({ backup: increment });
+    for (const letter of letters) t.ok((await f.get(`key:${letter}`)) === letter.repeat(7 << 20));
+  },
+);
